@@ -1,0 +1,68 @@
+/**
+ * The child of the demo: it reverses each message and sends it back, until the parent
+ * sends no more.
+ *
+ * Text is reversed by grapheme cluster, what is not UTF-8 by byte. Each message is
+ * printed as it comes and as it goes, unless the argument is `--quiet`.
+ *
+ * @module
+ */
+
+import { connectToParent } from "./pair.ts";
+
+const segmenter = new Intl.Segmenter("en", { granularity: "grapheme" });
+const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
+const encoder = new TextEncoder();
+
+const CARRIAGE_RETURN = 0x0d;
+const LINE_FEED = 0x0a;
+
+function decode(message: Uint8Array): string | undefined {
+  try {
+    return decoder.decode(message);
+  } catch {
+    return undefined;
+  }
+}
+
+function reverse(message: Uint8Array): Uint8Array {
+  const text = decode(message);
+  // In ASCII each byte is a cluster, but for a line end of two: the segmenter takes a
+  // hundred times as long.
+  if (text === undefined || text.length === message.length) {
+    const reversed = message.toReversed();
+    if (text !== undefined) restoreLineEnds(reversed);
+    return reversed;
+  }
+  const clusters = Array.from(
+    segmenter.segment(text),
+    ({ segment }) => segment,
+  );
+  return encoder.encode(clusters.reverse().join(""));
+}
+
+function restoreLineEnds(reversed: Uint8Array) {
+  let at = -1;
+  while ((at = reversed.indexOf(LINE_FEED, at + 1)) !== -1) {
+    if (reversed[at + 1] !== CARRIAGE_RETURN) continue;
+    reversed[at] = CARRIAGE_RETURN;
+    reversed[++at] = LINE_FEED;
+  }
+}
+
+function print(doing: string, message: Uint8Array, where: string) {
+  if (Deno.args.includes("--quiet")) return;
+  const text = new TextDecoder().decode(message);
+  // deno-lint-ignore no-console -- the output of the demo
+  console.log(JSON.stringify(`${doing}: ${text} ${where} process ${Deno.pid}`));
+}
+
+// A line of a file may be longer than the default limit.
+const parent = await connectToParent({ maxFrameLength: 2 ** 32 - 1 });
+for await (const message of parent) {
+  print("received", message, "in");
+  const reversed = reverse(message);
+  print("sending", reversed, "from");
+  await parent.send(reversed);
+}
+await parent.close();

@@ -1,0 +1,8 @@
+// @std/streams as npm has it, with the types that its JavaScript lacks: see README.md, "Contributing"
+import * as streams from "deno-std/streams/mod.js";
+
+/** Divide a stream into chunks delimited by a given byte sequence. */
+export const DelimiterStream: new (
+  delimiter: Uint8Array,
+  options?: { disposition?: "suffix" | "prefix" | "discard" },
+) => TransformStream<Uint8Array, Uint8Array> = streams.DelimiterStream;
