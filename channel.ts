@@ -28,8 +28,8 @@ import { concat } from "@std/bytes";
 import {
   FrameDecoder,
   FrameEncoder,
-  FrameTooLargeError,
   type FramingOptions,
+  ViewTooShortError,
 } from "./framing.ts";
 
 /** Default of {@linkcode ChannelOptions.highWaterMark}: 256 KiB. */
@@ -493,6 +493,7 @@ export class Channel<T = Uint8Array>
   #queued = 0;
   #written = 0;
   #senders = new Queue<Sender>();
+  #flushes = new Queue<Sender>();
   #pumping = false;
   #sendable = true;
   #writeFailure: Failure | undefined;
@@ -502,6 +503,9 @@ export class Channel<T = Uint8Array>
   // Receiving.
   #receivers = new Queue<Receiver>();
   #reading = false;
+  /** The stream has no more bytes. */
+  #streamEnded = false;
+  /** Nobody will receive any more. */
   #readEnded = false;
   #discarding = false;
 
@@ -540,6 +544,9 @@ export class Channel<T = Uint8Array>
     const { readable, writable } = isConnection(stream)
       ? streamsOf(stream)
       : stream;
+    if (readable.locked || writable.locked) {
+      throw new TypeError("Cannot make channel: the stream is locked");
+    }
     this.#writer = writable.getWriter();
     handled(this.#writer.closed);
     const reader = readerOf(readable);
@@ -574,13 +581,15 @@ export class Channel<T = Uint8Array>
     let target;
     try {
       const bytes = this.#serialization.serialize(message);
+      // It may have ended the channel.
+      if (!this.#sendable) throw this.#whyNotSendable();
       target = this.#enqueue(bytes);
       this.#trace?.(`sent frame of ${bytes.length} bytes`);
     } catch (error) {
       return rejected(error);
     }
     if (!this.#pumping) this.#startPump();
-    return this.#until(target);
+    return this.#until(target, this.#senders);
   }
 
   /**
@@ -640,7 +649,8 @@ export class Channel<T = Uint8Array>
    */
   flush(): Promise<void> {
     const failure = this.#failure ?? this.#writeFailure;
-    return failure ? rejected(failure.reason) : this.#until(this.#queued);
+    if (failure) return rejected(failure.reason);
+    return this.#until(this.#queued, this.#flushes);
   }
 
   /**
@@ -690,8 +700,8 @@ export class Channel<T = Uint8Array>
   /**
    * Settles when the channel has: resolves once both directions have ended without
    * failure, and rejects with the first failure. From the first use of this property on,
-   * the channel also looks for the peer's end while nobody receives, until a message
-   * arrives.
+   * the channel also looks for the peer's end while nobody receives, until bytes
+   * arrive.
    */
   get closed(): Promise<void> {
     if (!this.#watched) {
@@ -706,13 +716,19 @@ export class Channel<T = Uint8Array>
    * mixed with {@linkcode Channel.receive} and iteration. Cancelling it ends receiving.
    */
   get readable(): ReadableStream<T> {
+    let cancelled = false;
     return this.#readable ??= new ReadableStream<T>({
       pull: (controller) =>
         this.#request(
           (bytes) => controller.enqueue(this.#toMessage(bytes)),
-          () => controller.close(),
+          () => {
+            if (!cancelled) controller.close();
+          },
         ),
-      cancel: (reason) => this.#cancelReceiving(reason),
+      cancel: (reason) => {
+        cancelled = true;
+        this.#cancelReceiving(reason);
+      },
     }, { highWaterMark: 0 });
   }
 
@@ -845,26 +861,32 @@ export class Channel<T = Uint8Array>
       if (sealed.batch && this.#freeBatches.length < MAX_FREE_BATCHES) {
         this.#freeBatches.push(sealed.batch);
       }
-      for (
-        let sender = this.#senders.peek();
-        sender !== undefined && sender.target <= this.#written;
-        sender = this.#senders.peek()
-      ) this.#senders.shift()?.resolve();
+      this.#wake(this.#senders);
+      this.#wake(this.#flushes);
     } while (this.#written < this.#queued);
     this.#pumping = false;
   }
 
-  #until(target: number): Promise<void> {
+  #until(target: number, waiting: Queue<Sender>): Promise<void> {
     if (target <= this.#written) return RESOLVED;
     const { promise, resolve, reject } = Promise.withResolvers<void>();
-    this.#senders.push({ target, resolve, reject });
+    waiting.push({ target, resolve, reject });
     return handled(promise);
+  }
+
+  #wake(waiting: Queue<Sender>) {
+    for (
+      let sender = waiting.peek();
+      sender !== undefined && sender.target <= this.#written;
+      sender = waiting.peek()
+    ) waiting.shift()?.resolve();
   }
 
   async #endWriting() {
     await this.flush();
     try {
-      await this.#writer.close();
+      // abort() would wait for a close that is under way.
+      await Promise.race([this.#writer.close(), this.#closed.promise]);
     } catch (error) {
       this.#failWriting(error);
       throw error;
@@ -898,7 +920,8 @@ export class Channel<T = Uint8Array>
     if (signal?.aborted) return rejected(signal.reason);
     if (this.#failure) return rejected(this.#failure.reason);
     if (this.#discarding) return Promise.resolve(onEnd());
-    if (this.#receivers.length === 0) {
+    // While a read is under way there is no whole message, and the memory is with it.
+    if (!this.#reading) {
       let bytes;
       try {
         bytes = this.#next(into);
@@ -948,27 +971,14 @@ export class Channel<T = Uint8Array>
 
   /** Decode the next message. What is wrong with the bytes fails the channel. */
   #next(into: Uint8Array | undefined): Uint8Array | undefined {
-    let length;
     try {
-      if (into === undefined) return this.#received(this.#decoder.next());
-      length = this.#decoder.peekLength();
-      if (length === undefined) return undefined;
-      if (length <= into.length) {
-        return this.#received(this.#decoder.next(into));
-      }
+      const bytes = this.#decoder.next(into);
+      if (bytes) this.#trace?.(`received frame of ${bytes.length} bytes`);
+      return bytes;
     } catch (error) {
-      this.#fail(error);
+      if (!(error instanceof ViewTooShortError)) this.#fail(error);
       throw error;
     }
-    throw new FrameTooLargeError(
-      `Cannot receive message of ${length} bytes: the view has ${into.length}`,
-      { length, maxFrameLength: into.length },
-    );
-  }
-
-  #received(bytes: Uint8Array | undefined): Uint8Array | undefined {
-    if (bytes) this.#trace?.(`received frame of ${bytes.length} bytes`);
-    return bytes;
   }
 
   #startReading() {
@@ -979,9 +989,9 @@ export class Channel<T = Uint8Array>
 
   async #readWhileWanted() {
     while (
-      !this.#readEnded && !this.#released &&
+      !this.#streamEnded && !this.#released &&
       (this.#receivers.length > 0 || this.#discarding ||
-        (this.#watched && this.#decoder.buffered === 0))
+        (this.#watched && this.#decoder.isIdle))
     ) {
       if (await this.#read()) this.#deliver();
       else this.#endOfStream();
@@ -1035,7 +1045,7 @@ export class Channel<T = Uint8Array>
   #endOfStream() {
     if (this.#released) return;
     if (!this.#discarding) this.#decoder.end();
-    this.#readEnded = true;
+    this.#streamEnded = this.#readEnded = true;
     const failure = this.#writeFailure;
     for (let receiver; (receiver = this.#receivers.shift()) !== undefined;) {
       if (failure) receiver.reject(failure.reason);
@@ -1052,10 +1062,14 @@ export class Channel<T = Uint8Array>
     }
   }
 
-  #cancelReceiving(reason: unknown): void {
+  #cancelReceiving(reason: unknown) {
     this.#endReceivers();
     this.#readEnded = true;
-    this.#cancel(reason);
+    // A connection cannot end one direction of the peer's: close() drops what comes.
+    if (!this.#connection) {
+      this.#streamEnded = true;
+      this.#cancel(reason);
+    }
     this.#settle();
   }
 
@@ -1100,7 +1114,11 @@ export class Channel<T = Uint8Array>
     this.#released = true;
     this.#cancel(reason);
     handled(this.#writer.abort(reason));
-    this.#connection?.close();
+    try {
+      this.#connection?.close();
+    } catch {
+      // Somebody else has closed it.
+    }
   }
 
   #fail(reason: unknown) {
@@ -1126,7 +1144,7 @@ export class Channel<T = Uint8Array>
     if (this.#released || this.#failure) return;
     // Whoever closes does not care what does not come any more.
     if (this.#discarding) {
-      this.#readEnded = true;
+      this.#streamEnded = this.#readEnded = true;
       this.#settle();
     } else {
       this.#fail(this.#writeFailure ? this.#writeFailure.reason : reason);
@@ -1135,8 +1153,10 @@ export class Channel<T = Uint8Array>
 
   #endSending(reason: unknown) {
     this.#sendable = false;
-    for (let sender; (sender = this.#senders.shift()) !== undefined;) {
-      sender.reject(reason);
+    for (const waiting of [this.#senders, this.#flushes]) {
+      for (let sender; (sender = waiting.shift()) !== undefined;) {
+        sender.reject(reason);
+      }
     }
     this.#closed.reject(reason);
   }
@@ -1145,7 +1165,6 @@ export class Channel<T = Uint8Array>
 function readerOf(
   readable: ReadableStream<Uint8Array>,
 ): ReadableStreamBYOBReader | ReadableStreamDefaultReader<Uint8Array> {
-  if (readable.locked) return readable.getReader();
   try {
     return readable.getReader({ mode: "byob" });
   } catch {

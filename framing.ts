@@ -879,6 +879,21 @@ function maxFrameLengthOf(options: FramingOptions): number {
   );
 }
 
+/**
+ * The view for a message is too short.
+ *
+ * @internal
+ */
+export class ViewTooShortError extends FrameTooLargeError {}
+
+function checkView(view: Uint8Array, length: number) {
+  if (length <= view.length) return;
+  throw new ViewTooShortError(
+    `Cannot receive message of ${length} bytes: the view has ${view.length}`,
+    { length, maxFrameLength: view.length },
+  );
+}
+
 function fill(into: Uint8Array, bytes: Uint8Array): Uint8Array {
   into.set(bytes);
   return into.subarray(0, bytes.length);
@@ -967,6 +982,8 @@ export class FrameDecoder {
   #header: FrameHeader | undefined;
   #message: Uint8Array = NO_BYTES;
   #filled = 0;
+  /** Whether `#message` is memory that `next()` was given. */
+  #isLent = false;
   /** Whether the read under way goes into `#message`, and what part of its buffer that is. */
   #direct = false;
   #messageOffset = 0;
@@ -991,9 +1008,9 @@ export class FrameDecoder {
     this.#end = this.#bytes.length;
   }
 
-  /** Bytes that have arrived and are not decoded. */
-  get buffered(): number {
-    return this.#end - this.#start;
+  /** Whether nothing has arrived that is not decoded: the stream is between frames. */
+  get isIdle(): boolean {
+    return this.#start === this.#end && this.#header === undefined;
   }
 
   /** Forget what has arrived. */
@@ -1014,24 +1031,19 @@ export class FrameDecoder {
   }
 
   /**
-   * Return the length of the next message in bytes, or `undefined` if its header
-   * has not arrived.
-   */
-  peekLength(): number | undefined {
-    return (this.#header ?? this.#peekHeader())?.messageLength;
-  }
-
-  /**
    * Return the next message, or `undefined` if more bytes are needed.
    *
-   * @param into Memory for the message, at least {@linkcode peekLength} long;
-   * without it, the message gets an `ArrayBuffer` of its own.
+   * @param into Memory for the message; without it, the message gets an `ArrayBuffer` of
+   * its own. Once a message has begun to arrive in it, `into` is not looked at again: it
+   * may have been transferred.
+   * @throws {ViewTooShortError} If the message is longer than `into`. It stays.
    */
   next(into?: Uint8Array): Uint8Array | undefined {
     if (this.#header === undefined) {
       const header = this.#peekHeader();
       if (header === undefined) return undefined;
       const { messageOffset, messageLength } = header;
+      if (into !== undefined) checkView(into, messageLength);
       const start = this.#start + messageOffset;
       const frameLength = this.#frameLength(header);
       if (this.#end - this.#start >= frameLength) {
@@ -1046,16 +1058,16 @@ export class FrameDecoder {
         return message;
       }
       this.#header = header;
+      this.#isLent = into !== undefined;
       this.#message = into?.subarray(0, messageLength) ??
         new Uint8Array(messageLength);
       this.#filled = 0;
       this.#start = start;
     }
+    if (into === undefined || this.#isLent) return this.#continue(this.#header);
+    checkView(into, this.#header.messageLength);
     const message = this.#continue(this.#header);
-    return message === undefined || into === undefined ||
-        message.buffer === into.buffer
-      ? message
-      : fill(into, message);
+    return message && fill(into, message);
   }
 
   #continue(header: FrameHeader): Uint8Array | undefined {

@@ -52,8 +52,11 @@ const TOKEN_LENGTH = 64;
 /** How long a connection may take to send its token, in ms. */
 const HANDSHAKE_TIMEOUT = 5_000;
 
-/** Handshakes under way at once; one more drops the one that waits longest. */
-const MAX_HANDSHAKES = 32;
+/** Handshakes under way at once; for one more, the one that waits longest is dropped. */
+const MAX_HANDSHAKES = 64;
+
+/** How long a connection is left to send its token even so, in ms. */
+const MIN_HANDSHAKE_TIMEOUT = 100;
 
 /** Strangers that are remembered for {@linkcode ConnectError.strangers}. */
 const MAX_STRANGERS = 1_000;
@@ -242,9 +245,15 @@ interface Endpoint {
 /** Make a directory that only this user can enter and return its real path. */
 async function makeDirectory(parent: string | undefined): Promise<string> {
   if (parent === undefined) {
-    const directory = await Deno.realPath(await Deno.makeTempDir());
-    if (fits(directory)) return directory;
-    await Deno.remove(directory);
+    const made = await Deno.makeTempDir();
+    try {
+      const directory = await Deno.realPath(made);
+      if (fits(directory)) return directory;
+    } catch (error) {
+      await Deno.remove(made);
+      throw error;
+    }
+    await Deno.remove(made);
     return makeDirectory("/tmp");
   }
   let directory;
@@ -297,13 +306,15 @@ async function listen(options: {
       listener,
       address: { port },
       directory: undefined,
-      env: { [PORT_VARIABLE]: String(port) },
+      // This process may itself be a child that has not connected.
+      env: { [PORT_VARIABLE]: String(port), [PATH_VARIABLE]: "" },
     };
   }
   const directory = await makeDirectory(options.directory);
+  let listener;
   try {
     const path = socketPath(directory);
-    const listener = Deno.listen({ transport: "unix", path });
+    listener = Deno.listen({ transport: "unix", path });
     log?.(`listening on ${path}`);
     const { uid = null, gid = null } = options;
     if (uid !== null || gid !== null) {
@@ -317,6 +328,7 @@ async function listen(options: {
       env: { [PATH_VARIABLE]: path },
     };
   } catch (error) {
+    listener?.close();
     await removeDirectory(directory);
     throw error;
   }
@@ -342,12 +354,13 @@ async function writeAll(conn: Deno.Conn, text: string) {
 
 /** A connection whose token has not arrived as a whole. */
 interface Handshake {
+  /** When it began, in ms. */
+  readonly start: number;
   /**
    * All but the last digit have come, and are right: no stranger. The start of a
    * sandboxed module sends that much, `connectToParent()` the rest.
    */
-  expected: boolean;
-  readonly timer: ReturnType<typeof setTimeout>;
+  isExpected: boolean;
   /** Take it off the list; `false` if it is not on it. */
   end(): boolean;
   drop(why: string): void;
@@ -355,18 +368,22 @@ interface Handshake {
 
 /** Lets in whoever has the token, and nobody else. */
 class Reception {
-  readonly strangers: Error[] = [];
   /** Resolves to the connection that sent the token. */
   readonly admitted: Promise<Deno.Conn>;
-  #endpoint: Endpoint;
-  #token: Uint8Array;
-  #marker = newToken();
-  #admitted = Promise.withResolvers<Deno.Conn>();
-  #marked = Promise.withResolvers<void>();
-  #handshakes = new Set<Handshake>();
+  readonly #strangers: Error[] = [];
+  readonly #endpoint: Endpoint;
+  readonly #token: Uint8Array;
+  readonly #marker = newToken();
+  readonly #admitted = Promise.withResolvers<Deno.Conn>();
+  readonly #handshakes = new Set<Handshake>();
+  readonly #timingSafeEqual: typeof import("node:crypto").timingSafeEqual;
+  readonly #accepting: Promise<void>;
+  /** The connection that sent the token, until {@linkcode take} takes it. */
+  #conn: Deno.Conn | undefined;
   #isAdmitted = false;
-  #timingSafeEqual: typeof import("node:crypto").timingSafeEqual;
-  #accepting: Promise<void>;
+  #isClosed = false;
+  /** Ends the wait for a free place. */
+  #makeRoom = () => {};
 
   static async open(endpoint: Endpoint, token: string): Promise<Reception> {
     // It takes 15 ms to load, and a child has no use for it.
@@ -380,55 +397,90 @@ class Reception {
     timingSafeEqual: typeof import("node:crypto").timingSafeEqual,
   ) {
     this.admitted = this.#admitted.promise;
+    this.admitted.catch(() => {});
     this.#endpoint = endpoint;
     this.#token = new TextEncoder().encode(token);
     this.#timingSafeEqual = timingSafeEqual;
     this.#accepting = this.#accept().catch(this.#admitted.reject);
   }
 
+  /** Take the admitted connection over: it is the caller's to close. */
+  take(): Deno.Conn | undefined {
+    const conn = this.#conn;
+    this.#conn = undefined;
+    return conn;
+  }
+
   /**
    * Resolves once all who have connected and sent their token before this call are in.
-   * Connections are accepted in the order they were made: so make one.
+   * Connections are accepted in the order they were made: so make one, which is closed
+   * when its turn has come.
    */
   async settled(): Promise<void> {
-    const conn = await connect(this.#endpoint.address);
+    let conn;
     try {
+      conn = await connect(this.#endpoint.address);
       await writeAll(conn, this.#marker);
-      await this.#marked.promise;
+      await conn.read(new Uint8Array(1));
+    } catch (error) {
+      // The socket is gone, by the child's hand, or the wait is over.
+      log?.(`could not look for a late connection: ${messageOf(error)}`);
     } finally {
-      conn.close();
+      conn?.close();
     }
   }
 
-  /** Drop all who are not in, and accept no more. */
-  async close(): Promise<void> {
-    this.#endpoint.listener.close();
+  /**
+   * Accept no more, and drop all but the connection that was taken.
+   *
+   * @returns Who was dropped, and why.
+   */
+  async close(): Promise<readonly Error[]> {
+    if (!this.#isClosed) {
+      this.#isClosed = true;
+      this.#endpoint.listener.close();
+      this.#makeRoom();
+    }
     await this.#accepting;
     for (const handshake of this.#handshakes) {
       handshake.drop("the wait was over before it sent the token");
     }
+    this.take()?.close();
+    return this.#strangers;
   }
 
   async #accept() {
     // Ends when the listener is closed.
-    for await (const conn of this.#endpoint.listener) void this.#greet(conn);
+    for await (const conn of this.#endpoint.listener) {
+      if (this.#handshakes.size >= MAX_HANDSHAKES) await this.#dropLongest();
+      void this.#greet(conn);
+    }
+  }
+
+  async #dropLongest() {
+    const longest = this.#handshakes.values()
+      .find(({ isExpected }) => !isExpected);
+    const waited = performance.now() - (longest?.start ?? 0);
+    if (waited < MIN_HANDSHAKE_TIMEOUT && !this.#isClosed) {
+      const { promise, resolve } = Promise.withResolvers<void>();
+      const timer = setTimeout(resolve, MIN_HANDSHAKE_TIMEOUT - waited);
+      this.#makeRoom = resolve;
+      await promise;
+      clearTimeout(timer);
+    }
+    if (this.#handshakes.size < MAX_HANDSHAKES) return;
+    longest?.drop("too many connections were waiting");
   }
 
   async #greet(conn: Deno.Conn) {
-    const handshakes = this.#handshakes;
-    if (handshakes.size >= MAX_HANDSHAKES) {
-      const longest = handshakes.values().find(({ expected }) => !expected);
-      longest?.drop("too many connections were waiting");
-    }
     const handshake: Handshake = {
-      expected: false,
-      timer: setTimeout(
-        () => handshake.drop(`no token came in ${HANDSHAKE_TIMEOUT} ms`),
-        HANDSHAKE_TIMEOUT,
-      ),
+      start: performance.now(),
+      isExpected: false,
       end: () => {
-        clearTimeout(handshake.timer);
-        return handshakes.delete(handshake);
+        clearTimeout(timer);
+        if (!this.#handshakes.delete(handshake)) return false;
+        this.#makeRoom();
+        return true;
       },
       drop: (why) => {
         if (!handshake.end()) return;
@@ -436,7 +488,11 @@ class Reception {
         this.#remember(new Error(`Dropped connection: ${why}`));
       },
     };
-    handshakes.add(handshake);
+    const timer = setTimeout(
+      () => handshake.drop(`no token came in ${HANDSHAKE_TIMEOUT} ms`),
+      HANDSHAKE_TIMEOUT,
+    );
+    this.#handshakes.add(handshake);
     const bytes = new Uint8Array(TOKEN_LENGTH);
     try {
       for (let length = 0; length < TOKEN_LENGTH;) {
@@ -450,8 +506,8 @@ class Reception {
         if (
           length === TOKEN_LENGTH - 1 && this.#equal(bytes, this.#token, length)
         ) {
-          handshake.expected = true;
-          clearTimeout(handshake.timer);
+          handshake.isExpected = true;
+          clearTimeout(timer);
         }
       }
     } catch (error) {
@@ -460,13 +516,12 @@ class Reception {
     if (this.#equal(bytes, this.#token)) {
       // A second one with the token is a stranger too.
       if (this.#isAdmitted) return handshake.drop("the child is in");
+      if (!handshake.end()) return;
       this.#isAdmitted = true;
-      handshake.end();
+      this.#conn = conn;
       this.#admitted.resolve(conn);
     } else if (this.#equal(bytes, new TextEncoder().encode(this.#marker))) {
-      handshake.end();
-      conn.close();
-      this.#marked.resolve();
+      if (handshake.end()) conn.close();
     } else {
       handshake.drop("its token was wrong");
     }
@@ -478,8 +533,8 @@ class Reception {
 
   #remember(error: Error) {
     log?.(`stranger: ${error.message}`);
-    this.strangers.push(error);
-    if (this.strangers.length > MAX_STRANGERS) this.strangers.shift();
+    this.#strangers.push(error);
+    if (this.#strangers.length > MAX_STRANGERS) this.#strangers.shift();
   }
 }
 
@@ -541,8 +596,9 @@ export async function socketPair(
   try {
     left = await connect(endpoint.address);
     await writeAll(left, token);
-    const right = await reception.admitted;
-    if (isUnix(left) && isUnix(right)) return [left, right];
+    await reception.admitted;
+    const right = reception.take();
+    if (right && isUnix(right) && isUnix(left)) return [left, right];
     throw new TypeError(
       "Cannot make socket pair: the connections are not Unix",
     );
@@ -573,7 +629,6 @@ export class Child<T> implements AsyncDisposable {
   readonly status: Promise<Deno.CommandStatus>;
   readonly #gracePeriod: number;
   readonly #kill: (signal: Deno.Signal) => void;
-  #exited = false;
   #closePromise: Promise<Deno.CommandStatus> | undefined;
 
   /** @internal Use {@linkcode spawn}. */
@@ -586,11 +641,7 @@ export class Child<T> implements AsyncDisposable {
     this.process = process;
     this.#gracePeriod = details.gracePeriod;
     this.#kill = details.kill;
-    this.status = process.status.then((status) => {
-      this.#exited = true;
-      log?.(`child ${this.pid} exited: ${describe(status)}`);
-      return status;
-    });
+    this.status = process.status;
   }
 
   /** The process id of the child. */
@@ -599,15 +650,14 @@ export class Child<T> implements AsyncDisposable {
   }
 
   /**
-   * Send a signal to the child, or to its process group with `detached: true`. Nothing
-   * happens if it has exited.
+   * Send a signal to the child, or with `detached: true` to its process group. Nothing
+   * happens if there is nobody left.
    *
    * @param signal The signal.
-   * @throws {Deno.errors.NotCapable} With `detached: true`, if the parent does not have
-   * `--allow-run` in full.
+   * @throws {TypeError} If the system has no such signal.
    */
   kill(signal: Deno.Signal = "SIGTERM"): void {
-    if (!this.#exited) this.#kill(signal);
+    this.#kill(signal);
   }
 
   /**
@@ -696,6 +746,11 @@ export async function launch<T = Uint8Array>(
   };
   const { signal } = options;
   signal?.throwIfAborted();
+  if (options.detached && !isHeld("run")) {
+    throw new Deno.errors.NotCapable(
+      "Cannot spawn detached child: signals to its process group require --allow-run in full",
+    );
+  }
   const endpoint = await listen(options);
   const token = newToken();
   const reception = await Reception.open(endpoint, token);
@@ -716,22 +771,25 @@ export async function launch<T = Uint8Array>(
       [TOKEN_VARIABLE]: token,
     });
     const kill = killer(process, options);
-    let conn: Deno.Conn | undefined;
+    process.status.then((status) =>
+      log?.(`child ${process.pid} exited: ${describe(status)}`)
+    );
     try {
-      conn = await welcome(process, reception, {
+      const conn = await welcome(process, reception, {
         connectTimeout,
         signal,
         attachment,
       });
       const channel = new Channel<T>(conn, options);
+      reception.take();
       if (log) trace(channel, log);
       log?.(`child ${process.pid} connected`);
       const child = new Child(channel, process, { gracePeriod, kill });
       if (signal) endOnAbort(child, signal);
       return child;
     } catch (error) {
-      conn?.close();
-      await bury(process, kill);
+      await reception.close();
+      await bury(process, kill, options);
       throw error;
     }
   } finally {
@@ -773,42 +831,39 @@ async function welcome(
     attachment: Attachment | undefined;
   },
 ): Promise<Deno.Conn> {
-  const { strangers } = reception;
   const over = new AbortController();
   const given = Promise.withResolvers<never>();
-  over.signal.addEventListener("abort", () => given.reject(over.signal.reason));
-  const onAbort = () => over.abort(signal?.reason);
+  const onAbort = () => given.reject(signal?.reason);
   signal?.addEventListener("abort", onAbort);
   if (signal?.aborted) onAbort();
-  const timer = setTimeout(
-    () =>
-      over.abort(
-        new ConnectError(
-          `Cannot connect to child ${process.pid}: it did not connect in ${connectTimeout} ms`,
-          { strangers },
-        ),
-      ),
-    connectTimeout,
-  );
+  const { promise: late, resolve: onTimeout } = Promise.withResolvers<"late">();
+  const timer = setTimeout(onTimeout, connectTimeout, "late");
   const connected = Promise.all([
     reception.admitted,
     attachment?.connected(over.signal),
   ]).then(([conn]) => conn);
   connected.catch(() => {});
-  const exited = process.status.then((status) => ({ status }));
+  const waits = [connected, late, given.promise] as const;
   try {
-    const first = await Promise.race([connected, exited, given.promise]);
-    if (!("status" in first)) return first;
-    // It may have connected before it exited.
-    await Promise.race([reception.settled(), given.promise]);
-    const last = await Promise.race([connected, exited]);
-    if (!("status" in last)) return last;
-    throw new ConnectError(
-      `Cannot connect to child ${process.pid}: it exited with ${
-        describe(first.status)
-      } before it connected`,
-      { status: first.status, strangers },
-    );
+    let outcome = await Promise.race([...waits, process.status]);
+    if (typeof outcome === "object" && "code" in outcome) {
+      // It may have connected before it exited.
+      await Promise.race([reception.settled(), late, given.promise]);
+      outcome = await Promise.race([connected, outcome]);
+    }
+    if (typeof outcome === "object" && "read" in outcome) return outcome;
+    const strangers = await reception.close();
+    throw outcome === "late"
+      ? new ConnectError(
+        `Cannot connect to child ${process.pid}: it did not connect in ${connectTimeout} ms`,
+        { strangers },
+      )
+      : new ConnectError(
+        `Cannot connect to child ${process.pid}: it exited with ${
+          describe(outcome)
+        } before it connected`,
+        { status: outcome, strangers },
+      );
   } catch (error) {
     over.abort(error);
     throw error;
@@ -818,35 +873,43 @@ async function welcome(
   }
 }
 
+/** Sends signals to the child, or to its process group; to nobody once that is gone. */
 function killer<T>(
   process: Deno.ChildProcess,
   { detached }: SpawnOptions<T>,
 ): (signal: Deno.Signal) => void {
+  let exited = false;
+  process.status.then(() => exited = true);
   return (signal) => {
+    // A group may outlive the process that it is named after.
+    if (exited && !detached) return;
     try {
       if (detached) Deno.kill(-process.pid, signal);
       else process.kill(signal);
     } catch (error) {
-      // It has exited, and this process has not been told yet.
-      if (error instanceof Deno.errors.NotFound) return;
-      throw error;
+      if (!(error instanceof Deno.errors.NotFound)) throw error;
     }
   };
 }
 
 /** Kill a child that nobody will hear of, and free what belongs to it. */
-async function bury(
+async function bury<T>(
   process: Deno.ChildProcess,
   kill: (signal: Deno.Signal) => void,
+  { stdin, stdout, stderr }: SpawnOptions<T>,
 ) {
   kill("SIGKILL");
   await process.status;
+  if (stdin === "piped") await process.stdin.abort();
+  if (stdout === "piped") await process.stdout.cancel();
+  if (stderr === "piped") await process.stderr.cancel();
 }
 
 function endOnAbort<T>(child: Child<T>, signal: AbortSignal) {
   const onAbort = () => child.kill("SIGTERM");
   const forget = () => signal.removeEventListener("abort", onAbort);
   signal.addEventListener("abort", onAbort);
+  if (signal.aborted) onAbort();
   child.status.then(forget, forget);
 }
 
@@ -925,47 +988,20 @@ export function spawn<T = Uint8Array>(
 export async function connectToParent<T = Uint8Array>(
   options: ChannelOptions<T> = {},
 ): Promise<Channel<T>> {
-  const conn = await takeConnection();
-  const channel = new Channel<T>(conn, options);
-  if (log) trace(channel, log);
-  log?.(`connected to parent`);
-  return channel;
-}
-
-async function takeConnection(): Promise<Deno.Conn> {
-  const started: unknown = Reflect.get(globalThis, CONNECTION_KEY);
-  if (isStarted(started)) {
-    Reflect.deleteProperty(globalThis, CONNECTION_KEY);
-    await writeAll(started.conn, started.rest);
-    return started.conn;
-  }
-  const path = takeVariable(PATH_VARIABLE);
-  const port = path === undefined ? takeVariable(PORT_VARIABLE) : undefined;
-  const token = takeVariable(TOKEN_VARIABLE);
-  if (token === undefined || (path ?? port) === undefined) {
-    throw new Error(
-      "Cannot connect to parent: SOCKETPAIR_PATH and SOCKETPAIR_TOKEN are not set: spawn() sets them, and they serve once",
-    );
-  }
-  const conn = await connect(
-    path === undefined ? { port: Number(port) } : { path },
-  );
+  const { conn, rest } = await takeConnection();
   try {
-    await writeAll(conn, token);
+    const channel = new Channel<T>(conn, options);
+    await writeAll(conn, rest);
+    if (log) trace(channel, log);
+    log?.(`connected to parent`);
+    return channel;
   } catch (error) {
     conn.close();
     throw error;
   }
-  return conn;
 }
 
-function takeVariable(name: string): string | undefined {
-  const value = Deno.env.get(name);
-  Deno.env.delete(name);
-  return value;
-}
-
-/** A connection on which all but the last digit of the token has been written. */
+/** A connection to the parent, and what is yet to be written of the token. */
 interface Started {
   conn: Deno.Conn;
   rest: string;
@@ -974,6 +1010,32 @@ interface Started {
 function isStarted(value: unknown): value is Started {
   return typeof value === "object" && value !== null && "conn" in value &&
     "rest" in value;
+}
+
+async function takeConnection(): Promise<Started> {
+  const started: unknown = Reflect.get(globalThis, CONNECTION_KEY);
+  if (isStarted(started)) {
+    Reflect.deleteProperty(globalThis, CONNECTION_KEY);
+    return started;
+  }
+  const path = takeVariable(PATH_VARIABLE);
+  const port = takeVariable(PORT_VARIABLE);
+  const rest = takeVariable(TOKEN_VARIABLE);
+  if (rest === undefined || (path ?? port) === undefined) {
+    throw new Error(
+      "Cannot connect to parent: SOCKETPAIR_PATH and SOCKETPAIR_TOKEN are not set: spawn() sets them, and they serve once",
+    );
+  }
+  const conn = await connect(
+    path === undefined ? { port: Number(port) } : { path },
+  );
+  return { conn, rest };
+}
+
+function takeVariable(name: string): string | undefined {
+  const value = Deno.env.get(name);
+  Deno.env.delete(name);
+  return value || undefined;
 }
 
 /** Kinds of permission; each one's flag is `--allow-` and its name. */
@@ -996,7 +1058,6 @@ type Grants = Partial<Record<PermissionName, true | string[]>>;
 /** How `deno run` starts a module. */
 interface ModuleStart {
   flags: string[];
-  grants: Grants;
   env: Record<string, string>;
   main: string;
 }
@@ -1071,9 +1132,12 @@ export async function spawnModule<T = Uint8Array>(
     );
   }
   const url = resolveSpecifier(specifier);
-  const { flags, grants, env, main } = permissions === "inherit"
-    ? inheritedStart(url)
-    : await sandboxedStart(url, permissions, denoArgs);
+  const grants = grantsOf(permissions);
+  const isTrusted = permissions === "inherit" &&
+    PERMISSION_NAMES.every((name) => grants[name] === true);
+  const { flags, env, main } = isTrusted
+    ? { flags: [], env: {}, main: url.href }
+    : await sandboxedStart(url, grants, denoArgs);
   return await launch(
     Deno.execPath(),
     { ...options, env: { ...options.env, ...env } },
@@ -1104,15 +1168,9 @@ function isHeld(name: PermissionName): boolean {
   return state === "granted" && !partial;
 }
 
-/** A module that is trusted as far as its parent is. */
-function inheritedStart(url: URL): ModuleStart {
-  const grants: Grants = {};
-  for (const name of PERMISSION_NAMES) if (isHeld(name)) grants[name] = true;
-  return { flags: [], grants, env: {}, main: url.href };
-}
-
 /**
- * A module that is not trusted. Deno's permissions bind a module once it runs, not how it
+ * A module that is not trusted with everything; `grants` is completed. Deno's permissions
+ * bind a module once it runs, not how it
  * is loaded, and its flags have gaps. So it is imported, through a variable, by a `data:`
  * module ({@linkcode startModule}), for then Deno checks each local file of its graph and
  * ignores configuration beside it; and each flag here closes a way out that was tried
@@ -1120,10 +1178,9 @@ function inheritedStart(url: URL): ModuleStart {
  */
 async function sandboxedStart(
   url: URL,
-  permissions: Exclude<Deno.PermissionOptions, "inherit">,
+  grants: Grants,
   denoArgs: string[],
 ): Promise<ModuleStart> {
-  const grants = permissions === "none" ? {} : grantsOf(permissions);
   const directory = url.protocol === "file:"
     ? dirname(fileURLToPath(url))
     : undefined;
@@ -1160,14 +1217,15 @@ async function sandboxedStart(
       `--location=http://${newToken().slice(0, 32)}.invalid/`,
       ...noImport ? ["--deny-import"] : [],
     ],
-    grants,
     env: {
       // An exporter of telemetry opens connections and reads files.
       OTEL_DENO: "false",
       DENO_CACHE_DB_MODE: "memory",
       DENO_KV_DB_MODE: "memory",
       // A host that may be imported from is otherwise one to send requests to.
-      ...(!noImport && grants.net === undefined ? DEAD_PROXIES : {}),
+      ...(!noImport && grants.net !== true && !grants.net?.length
+        ? DEAD_PROXIES
+        : {}),
     },
     main: `data:application/javascript,${encodeURIComponent(code)}`,
   };
@@ -1184,10 +1242,11 @@ const DEAD_PROXIES = {
   no_proxy: "",
 };
 
-function grantsOf(permissions: Deno.PermissionOptionsObject): Grants {
+function grantsOf(permissions: Deno.PermissionOptions): Grants {
   const grants: Grants = {};
+  if (permissions === "none") return grants;
   for (const name of PERMISSION_NAMES) {
-    const value = permissions[name];
+    const value = permissions === "inherit" ? permissions : permissions[name];
     if (value === true || (value === "inherit" && isHeld(name))) {
       grants[name] = true;
     } else if (Array.isArray(value)) {
@@ -1304,19 +1363,26 @@ async function startModule(
   let conn;
   if (path) {
     conn = await Deno.connect({ transport: "unix", path });
-    const host = `unix:${path}`;
-    for (
-      const descriptor of [
-        { name: "net", host },
-        { name: "read", path },
-        { name: "write", path },
-      ] as const
-    ) Deno.permissions.revokeSync(descriptor);
+    Deno.permissions.revokeSync({ name: "net", host: `unix:${path}` });
+    // Revoking drops each wider grant that covers the path, too. Where there is one,
+    // there is nothing to be gained.
+    const directory = path.slice(0, path.lastIndexOf("/"));
+    for (const name of ["read", "write"] as const) {
+      const wider = Deno.permissions.querySync({ name, path: directory });
+      if (wider.state !== "granted") {
+        Deno.permissions.revokeSync({ name, path });
+      }
+    }
   } else {
     conn = await Deno.connect({ hostname: "127.0.0.1", port });
     conn.setNoDelay();
-    const host = `127.0.0.1:${port}`;
-    Deno.permissions.revokeSync({ name: "net", host });
+    const wider = Deno.permissions.querySync({
+      name: "net",
+      host: "127.0.0.1",
+    });
+    if (wider.state !== "granted") {
+      Deno.permissions.revokeSync({ name: "net", host: `127.0.0.1:${port}` });
+    }
   }
   for (const name of ["PATH", "PORT", "TOKEN"]) {
     const variable = `SOCKETPAIR_${name}`;
@@ -1337,7 +1403,15 @@ async function startModule(
   if (module.directory !== undefined) {
     const root = Deno.realPathSync(module.directory);
     const inside = root.endsWith("/") ? root : `${root}/`;
-    const directories = [root];
+    const leadsInside = (path: string) => {
+      try {
+        return `${Deno.realPathSync(path)}/`.startsWith(inside);
+      } catch {
+        return false;
+      }
+    };
+    // By the path that is granted: the real one may be another.
+    const directories = [module.directory];
     for (const directory of directories) {
       let entries;
       try {
@@ -1350,9 +1424,9 @@ async function startModule(
       for (const { name, isDirectory, isSymlink } of entries) {
         const path = `${directory}/${name}`;
         if (isDirectory) directories.push(path);
-        if (isSymlink && !`${Deno.realPathSync(path)}/`.startsWith(inside)) {
+        if (isSymlink && !leadsInside(path)) {
           throw new Deno.errors.NotCapable(
-            `Cannot start module: the symbolic link ${path} leads out of its directory`,
+            `Cannot start module: the symbolic link ${path} leads out of its directory, or nowhere`,
           );
         }
       }

@@ -1,0 +1,63 @@
+# A child of pair_test.ts and soak_test.ts: runs the Python in its argument, with these functions at hand.
+import json, os, signal, socket, struct, subprocess, sys
+
+parent = None
+
+
+def dial():
+    """Connect to the parent, and send no token."""
+    if "SOCKETPAIR_PATH" in os.environ:
+        connection = socket.socket(socket.AF_UNIX)
+        connection.connect(os.environ["SOCKETPAIR_PATH"])
+    else:
+        port = int(os.environ["SOCKETPAIR_PORT"])
+        connection = socket.create_connection(("127.0.0.1", port))
+    return connection
+
+
+def token():
+    return os.environ["SOCKETPAIR_TOKEN"].encode()
+
+
+def connect():
+    global parent
+    parent = dial()
+    parent.sendall(token())
+
+
+def frame(message):
+    return struct.pack("=I", len(message)) + message
+
+
+def send(message, to=None):
+    (to or parent).sendall(frame(message))
+
+
+def receive(of=None):
+    """The next message, or None at the end."""
+    header = (of or parent).recv(4, socket.MSG_WAITALL)
+    if not header:
+        return None
+    (length,) = struct.unpack("=I", header)
+    return (of or parent).recv(length, socket.MSG_WAITALL)
+
+
+def echo():
+    while (message := receive()) is not None:
+        send(message)
+
+
+def obey():
+    """Tell the test where the parent waits, and then run what the test says."""
+    test = socket.socket(socket.AF_UNIX)
+    test.connect(os.environ["TEST_PATH"])
+    names = ["PATH", "PORT", "TOKEN"]
+    hello = {name: os.environ.get("SOCKETPAIR_" + name) for name in names}
+    send(json.dumps({"pid": os.getpid(), **hello}).encode(), test)
+    while (code := receive(test)) is not None:
+        exec(code.decode(), globals())
+        send(json.dumps(globals().pop("answer", None)).encode(), test)
+
+
+if __name__ == "__main__":
+    exec(sys.argv[1], globals())

@@ -1,0 +1,160 @@
+import { assert, assertEquals } from "@std/assert";
+import { Channel, text } from "../../channel.ts";
+
+const programs = ["/usr/bin/python3", "python3"];
+
+function isPython(program: string): boolean {
+  try {
+    const options = { args: ["--version"] };
+    return new Deno.Command(program, options).outputSync().success;
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return false;
+    throw error;
+  }
+}
+
+/** The Python of the system starts faster than one that a version manager puts first in `PATH`. */
+export const python = programs.find(isPython) ?? "python3";
+
+const source = Deno.readTextFileSync(new URL("./child.py", import.meta.url));
+
+/** The arguments with which Python runs `code`, with the functions of child.py at hand. */
+export function py(code: string): string[] {
+  return ["-S", "-E", "-c", source, code];
+}
+
+/** A child that does what the test says: `obey()` of child.py. */
+export class Puppet {
+  readonly pid: number;
+  /** What the child found in its environment. */
+  readonly path: string;
+  readonly port: number;
+  readonly token: string;
+  #channel: Channel<string>;
+
+  constructor(hello: object, channel: Channel<string>) {
+    assert("pid" in hello && typeof hello.pid === "number");
+    assert("TOKEN" in hello && typeof hello.TOKEN === "string");
+    assert("PATH" in hello && "PORT" in hello);
+    this.pid = hello.pid;
+    this.path = String(hello.PATH);
+    this.port = Number(hello.PORT);
+    this.token = hello.TOKEN;
+    this.#channel = channel;
+  }
+
+  /** Where the parent waits: what a stranger may know. */
+  dial(): Promise<Deno.Conn> {
+    return this.port === 0
+      ? Deno.connect({ transport: "unix", path: this.path })
+      : Deno.connect({ hostname: "127.0.0.1", port: this.port });
+  }
+
+  /** Begin to run Python in the child. */
+  async start(code: string) {
+    await this.#channel.send(code);
+    await this.#channel.flush();
+  }
+
+  /** Run Python in the child, and give what it leaves in `answer`. */
+  async run(code: string): Promise<unknown> {
+    await this.start(code);
+    const answer = await this.#channel.receive();
+    assert(answer !== null, `The child has gone while it ran: ${code}`);
+    return JSON.parse(answer);
+  }
+
+  /** Resolves when the child has ended, whoever its parent is by then. */
+  async ended() {
+    try {
+      while (await this.#channel.receive() !== null);
+    } catch (error) {
+      assert(error instanceof Deno.errors.ConnectionReset, String(error));
+    }
+    this.#channel.abort();
+  }
+}
+
+/**
+ * A place for sockets that must be empty in the end, and a way to direct children. Spread, it is the options that a
+ * child needs for `obey()`.
+ */
+export class Stage implements AsyncDisposable {
+  /** Where sockets are to be made. */
+  readonly directory: string;
+  /** What a child needs to find the test. */
+  readonly env: Record<string, string>;
+  readonly #root: string;
+  readonly #listener: Deno.UnixListener;
+  readonly #channels: Channel<string>[] = [];
+
+  private constructor(root: string, directory: string) {
+    this.#root = root;
+    this.directory = directory;
+    const path = `${root}/test`;
+    this.env = { TEST_PATH: path, FIFO: `${root}/fifo` };
+    this.#listener = Deno.listen({ transport: "unix", path });
+  }
+
+  static async set(name = "s"): Promise<Stage> {
+    const root = await Deno.realPath(await Deno.makeTempDir());
+    const directory = `${root}/${name}`;
+    await Deno.mkdir(directory);
+    return new Stage(root, directory);
+  }
+
+  /** Make the FIFO that children find as `FIFO`, and give its path. */
+  async makeFifo(): Promise<string> {
+    const path = `${this.#root}/fifo`;
+    const { success } = await new Deno.Command("mkfifo", { args: [path] })
+      .output();
+    assert(success);
+    return path;
+  }
+
+  /** Let other users reach the directory of the sockets. */
+  async open() {
+    await Deno.chmod(this.#root, 0o755);
+    await Deno.chmod(this.directory, 0o755);
+  }
+
+  /** The next child that obeys. */
+  async puppet(): Promise<Puppet> {
+    const conn = await this.#listener.accept();
+    const channel = new Channel(conn, { serialization: text() });
+    this.#channels.push(channel);
+    const hello = await channel.receive();
+    assert(hello !== null);
+    return new Puppet(JSON.parse(hello), channel);
+  }
+
+  async entries(): Promise<string[]> {
+    const entries = await Array.fromAsync(Deno.readDir(this.directory));
+    return entries.map(({ name }) => name);
+  }
+
+  async [Symbol.asyncDispose]() {
+    this.#listener.close();
+    for (const channel of this.#channels) channel.abort();
+    const left = await this.entries();
+    await Deno.remove(this.#root, { recursive: true });
+    assertEquals(left, [], "Sockets are left behind");
+  }
+}
+
+/** Replace a member of `Deno` until the end of the block. */
+export function replace<K extends keyof typeof Deno>(
+  name: K,
+  value: (typeof Deno)[K],
+): Disposable {
+  const original = Object.getOwnPropertyDescriptor(Deno, name);
+  assert(original);
+  Object.defineProperty(Deno, name, {
+    value,
+    configurable: true,
+    enumerable: true,
+  });
+  return {
+    [Symbol.dispose]: () => Object.defineProperty(Deno, name, original),
+  };
+}

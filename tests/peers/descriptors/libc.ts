@@ -1,0 +1,74 @@
+/** What the tests of descriptors need from the C library to have something to send. */
+
+const isLinux = Deno.build.os === "linux";
+const { symbols } = Deno.dlopen(
+  isLinux ? "libc.so.6" : "/usr/lib/libSystem.B.dylib",
+  {
+    pipe: { parameters: ["buffer"], result: "i32" },
+    dup: { parameters: ["i32"], result: "i32" },
+    close: { parameters: ["i32"], result: "i32" },
+    ioctl: { parameters: ["i32", "usize"], result: "i32" },
+    socketpair: { parameters: ["i32", "i32", "i32", "buffer"], result: "i32" },
+    lseek: { parameters: ["i32", "i64", "i32"], result: "i64" },
+    fcntl: { parameters: ["i32", "i32"], result: "i32" },
+    getrlimit: { parameters: ["i32", "buffer"], result: "i32" },
+    setrlimit: { parameters: ["i32", "buffer"], result: "i32" },
+  },
+);
+
+const FIOCLEX = isLinux ? 0x5451n : 0x20006601n;
+const RLIMIT_NOFILE = isLinux ? 7 : 8;
+
+function two(ends: Int32Array): [number, number] {
+  const [first, second] = ends;
+  if (!first || !second) throw new Error("Cannot make two descriptors");
+  for (const end of ends) symbols.ioctl(end, FIOCLEX);
+  return [first, second];
+}
+
+/** The end to read from, and the end to write to. */
+export function pipe(): [number, number] {
+  const ends = new Int32Array(2);
+  symbols.pipe(ends);
+  return two(ends);
+}
+
+/** Two connected Unix stream sockets. */
+export function socketPair(): [number, number] {
+  const ends = new Int32Array(2);
+  symbols.socketpair(1, 1, 0, ends);
+  return two(ends);
+}
+
+/** Where the open file is: what shares it shares that. */
+export function position(descriptor: number): number {
+  return Number(symbols.lseek(descriptor, 0n, 1));
+}
+
+export function isOpen(descriptor: number): boolean {
+  return symbols.fcntl(descriptor, 1) !== -1;
+}
+
+export function isCloseOnExec(descriptor: number): boolean {
+  return symbols.fcntl(descriptor, 1) === 1;
+}
+
+/** How many descriptors this process has open. */
+export function openCount(): number {
+  return Deno.readDirSync("/dev/fd").toArray().length;
+}
+
+/** Act while this process can open nothing more. */
+export function withNoneFree<T>(act: () => T): T {
+  const limits = new BigUint64Array(2);
+  symbols.getrlimit(RLIMIT_NOFILE, limits);
+  const lowest = symbols.dup(0);
+  symbols.close(lowest);
+  const [, hard = 0n] = limits;
+  symbols.setrlimit(RLIMIT_NOFILE, new BigUint64Array([BigInt(lowest), hard]));
+  try {
+    return act();
+  } finally {
+    symbols.setrlimit(RLIMIT_NOFILE, limits);
+  }
+}
