@@ -75,7 +75,7 @@ import {
 const PATH_VARIABLE = "SOCKETPAIR_DESCRIPTORS_PATH";
 const TOKEN_VARIABLE = "SOCKETPAIR_TOKEN";
 
-/** Connections whose token has not come; one more drops the one that waits longest. */
+/** Connections that may wait for their token; for one more, the one that waits longest is dropped. */
 const MAX_CANDIDATES = 32;
 
 // The same numbers on Linux and macOS.
@@ -796,8 +796,10 @@ export interface ReceiveDescriptorOptions {
  *
  * A descriptor that is sent stays open in the sender until the sender closes it, and one
  * that is received belongs to the receiver, who closes it. Both then share one open file:
- * its position, its status flags, and the state of a socket. What is sent and has not been
- * received counts against the sender's limit of open files.
+ * its position, its status flags, and the state of a socket. So a socket that was Deno's
+ * never blocks (`O_NONBLOCK`): Ruby copes with it, and Python does after
+ * `setblocking(True)`. What is sent and has not been received counts against the sender's
+ * limit of open files.
  *
  * While it waits a socket keeps the process alive. Close it before the worker that it is in
  * is terminated: until somebody sends, the wait would go on without it.
@@ -921,8 +923,8 @@ export class DescriptorSocket implements AsyncDisposable {
    * when the peer has closed its socket, or this one is closed.
    *
    * @throws {Deno.errors.InvalidData} If a byte came without a descriptor.
-   * @throws {Error} If the system dropped descriptors, mostly since
-   * this process has too many open.
+   * @throws {Error} If the system dropped descriptors, mostly since this process has too
+   * many open.
    * @throws {Deno.errors.ConnectionReset} If the peer went without receiving what was sent.
    * @throws {unknown} The reason of the signal, when it aborts.
    */
@@ -973,9 +975,9 @@ export class DescriptorSocket implements AsyncDisposable {
     this.#receiving.flush();
     await this.#receiving.finish();
     await this.#sending.finish();
-    for (const descriptor of this.#arrived) this.#libc.close(descriptor);
-    this.#libc.close(this.#socket);
-    this.#libc[Symbol.dispose]();
+    using libc = this.#libc;
+    for (const descriptor of this.#arrived) libc.close(descriptor);
+    libc.close(this.#socket);
   }
 
   /**
@@ -1056,14 +1058,9 @@ class Reception {
 
   /** Let in the one whose token has come, and drop those who have none or a wrong one. */
   #admit(): number | undefined {
-    for (
-      let socket;
-      (socket = this.#libc.accept(this.#listener)) !== undefined;
-    ) {
-      if (this.#candidates.size === MAX_CANDIDATES) {
-        const [longest] = this.#candidates.keys();
-        if (longest !== undefined) this.#drop(longest);
-      }
+    for (let count = 0; count < MAX_CANDIDATES; count++) {
+      const socket = this.#libc.accept(this.#listener);
+      if (socket === undefined) break;
       this.#candidates.set(socket, new Uint8Array());
     }
     for (const [socket, start] of this.#candidates) {
@@ -1078,6 +1075,10 @@ class Reception {
       } else {
         this.#drop(socket);
       }
+    }
+    for (const longest of this.#candidates.keys()) {
+      if (this.#candidates.size <= MAX_CANDIDATES) break;
+      this.#drop(longest);
     }
     return undefined;
   }
@@ -1110,11 +1111,7 @@ class Reception {
     await this.#connected?.catch(() => {});
     for (const candidate of this.#candidates.keys()) this.#drop(candidate);
     this.#libc.close(this.#listener);
-    try {
-      await Deno.remove(this.#path);
-    } catch (error) {
-      if (!(error instanceof Deno.errors.NotFound)) throw error;
-    }
+    // The path goes with the directory.
   }
 }
 
@@ -1316,8 +1313,8 @@ function connectTo(path: string, token: string): DescriptorSocket {
  * ```ts
  * import net from "node:net";
  * import { once } from "node:events";
- * import { closeDescriptor, descriptorOf } from "@socketpair/socketpair/descriptors";
- * import { assertGreater, assertThrows } from "@std/assert";
+ * import { descriptorOf } from "@socketpair/socketpair/descriptors";
+ * import { assertGreater } from "@std/assert";
  *
  * const server = net.createServer().listen(0, "127.0.0.1");
  * await once(server, "listening");
@@ -1398,17 +1395,24 @@ function isSame(address: Address | undefined, other: Address): boolean {
  *
  * Needs `--allow-all` besides, since Deno asks that of whoever opens `/dev/fd/N`.
  *
- * @example
+ * @example A file that a child in Ruby opened
  * ```ts
- * import { openSync } from "node:fs";
- * import { openFile } from "@socketpair/socketpair/descriptors";
+ * import { openFile, spawnWithDescriptors } from "@socketpair/socketpair/descriptors";
  * import { assertEquals } from "@std/assert";
  *
+ * const program = `
+ * require "socket"
+ * connections = %w[SOCKETPAIR_PATH SOCKETPAIR_DESCRIPTORS_PATH].map do |name|
+ *   UNIXSocket.new(ENV[name]).tap { |socket| socket.write(ENV["SOCKETPAIR_TOKEN"]) }
+ * end
+ * connections.last.send_io(File.open(ARGV.first))
+ * `;
  * const path = await Deno.makeTempFile();
  * await Deno.writeTextFile(path, "taco cat");
- * // As if it had been received.
- * const descriptor = openSync(path, "r");
  *
+ * await using both = await spawnWithDescriptors("ruby", { args: ["-e", program, path] });
+ * const descriptor = await both.descriptors.receive();
+ * if (descriptor === null) throw new Error("The child sent nothing");
  * const file = await openFile(descriptor);
  * assertEquals(await new Response(file.readable).text(), "taco cat");
  * await Deno.remove(path);
@@ -1451,10 +1455,31 @@ export async function openFile(descriptor: number): Promise<Deno.FsFile> {
  * readable or writable only. As any `net.Socket` it ends by itself when its peer ends,
  * unless its `allowHalfOpen` is set to `true`.
  *
- * @example
- * ```ts ignore
- * const descriptor = await descriptors.receive();
- * if (descriptor !== null) openSocket(descriptor).end("taco cat");
+ * @example The standard input of a child in Ruby
+ * ```ts
+ * import { openSocket, spawnWithDescriptors } from "@socketpair/socketpair/descriptors";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const program = `
+ * require "socket"
+ * connections = %w[SOCKETPAIR_PATH SOCKETPAIR_DESCRIPTORS_PATH].map do |name|
+ *   UNIXSocket.new(ENV[name]).tap { |socket| socket.write(ENV["SOCKETPAIR_TOKEN"]) }
+ * end
+ * connections.last.send_io($stdin)
+ * `;
+ *
+ * await using both = await spawnWithDescriptors("ruby", {
+ *   args: ["-e", program],
+ *   stdin: "piped",
+ * });
+ * const descriptor = await both.descriptors.receive();
+ * if (descriptor === null) throw new Error("The child sent nothing");
+ * const socket = openSocket(descriptor);
+ *
+ * const writer = both.child.process.stdin.getWriter();
+ * await writer.write(new TextEncoder().encode("taco cat"));
+ * await writer.close();
+ * assertEquals(String(await socket.toArray()), "taco cat");
  * ```
  *
  * @param descriptor The descriptor.
@@ -1493,12 +1518,36 @@ export function openSocket(descriptor: number): net.Socket {
  * The descriptor belongs to the server and is closed with it. Other processes that hold
  * the same socket may go on accepting: each connection goes to one of them.
  *
- * @example
- * ```ts ignore
+ * @example A listener of a child in Ruby, which has ended
+ * ```ts
+ * import net from "node:net";
+ * import { once } from "node:events";
+ * import { listen, spawnWithDescriptors } from "@socketpair/socketpair/descriptors";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const program = `
+ * require "socket"
+ * connections = %w[SOCKETPAIR_PATH SOCKETPAIR_DESCRIPTORS_PATH].map do |name|
+ *   UNIXSocket.new(ENV[name]).tap { |socket| socket.write(ENV["SOCKETPAIR_TOKEN"]) }
+ * end
+ * connections.last.send_io(TCPServer.new("127.0.0.1", 0))
+ * `;
+ *
+ * const { child, descriptors } = await spawnWithDescriptors("ruby", { args: ["-e", program] });
  * const descriptor = await descriptors.receive();
- * if (descriptor !== null) {
- *   listen(descriptor).on("connection", (socket) => socket.end("taco cat"));
- * }
+ * if (descriptor === null) throw new Error("The child sent nothing");
+ * await descriptors.close();
+ * await child.close();
+ *
+ * const server = listen(descriptor);
+ * server.on("connection", (socket) => socket.end("taco cat"));
+ * await once(server, "listening");
+ * const address = server.address();
+ * if (typeof address !== "object" || address === null) throw new Error("It is no TCP socket");
+ * const client = net.connect(address.port, "127.0.0.1");
+ * assertEquals(String(await client.toArray()), "taco cat");
+ * server.close();
+ * await once(server, "close");
  * ```
  *
  * @param descriptor The descriptor.
@@ -1529,9 +1578,23 @@ export function listen(descriptor: number): net.Server {
  * `destroy()`, and a number that `openSync()` of `node:fs` gave by `closeSync()`.
  *
  * @example
- * ```ts ignore
- * const descriptor = await descriptors.receive();
- * if (descriptor !== null) closeDescriptor(descriptor);
+ * ```ts
+ * import { closeDescriptor, spawnWithDescriptors } from "@socketpair/socketpair/descriptors";
+ * import { assertThrows } from "@std/assert";
+ *
+ * const program = `
+ * require "socket"
+ * connections = %w[SOCKETPAIR_PATH SOCKETPAIR_DESCRIPTORS_PATH].map do |name|
+ *   UNIXSocket.new(ENV[name]).tap { |socket| socket.write(ENV["SOCKETPAIR_TOKEN"]) }
+ * end
+ * connections.last.send_io($stdin)
+ * `;
+ *
+ * await using both = await spawnWithDescriptors("ruby", { args: ["-e", program] });
+ * const descriptor = await both.descriptors.receive();
+ * if (descriptor === null) throw new Error("The child sent nothing");
+ * closeDescriptor(descriptor);
+ * assertThrows(() => closeDescriptor(descriptor), Deno.errors.BadResource);
  * ```
  *
  * @param descriptor The descriptor.

@@ -42,6 +42,9 @@ const DEFAULT_MAX_FRAME_LENGTH = 64 * 1024 * 1024;
  */
 const DIRECT_READ_LENGTH = 32 * 1024;
 
+/** The largest `lengthFieldOffset` and `initialBytesToStrip`. */
+const MAX_LENGTH_FIELD_OFFSET = 65_536;
+
 const NO_BYTES = new Uint8Array(0);
 
 /**
@@ -447,7 +450,7 @@ export function lengthField(options: LengthFieldOptions = {}): Framing {
     "lengthFieldOffset",
     options.lengthFieldOffset ?? 0,
     0,
-    65536,
+    MAX_LENGTH_FIELD_OFFSET,
   );
   const adjustment = checkInteger(
     "lengthAdjustment",
@@ -456,25 +459,36 @@ export function lengthField(options: LengthFieldOptions = {}): Framing {
     Number.MAX_SAFE_INTEGER,
   );
   const headerLength = position + size;
-  const strip = checkInteger(
-    "initialBytesToStrip",
-    options.initialBytesToStrip ?? headerLength,
-    0,
-    65536,
-  );
+  const strip = options.initialBytesToStrip === undefined
+    ? headerLength
+    : checkInteger(
+      "initialBytesToStrip",
+      options.initialBytesToStrip,
+      0,
+      MAX_LENGTH_FIELD_OFFSET,
+    );
   const before = Math.max(headerLength, strip);
   const messageBytesInHeader = Math.max(headerLength - strip, 0);
   // What is added to a message's length to get the value of its length field.
   const overhead = strip - headerLength - adjustment;
   const maxValue = Math.min(2 ** (8 * size) - 1, Number.MAX_SAFE_INTEGER);
 
-  // A DataView costs more to make than to use: keep the last one.
+  // A DataView costs more to make than to use: keep the last one. What it is of is kept
+  // beside it, for a view of a buffer that has shrunk does not tell.
   let view: DataView = new DataView(NO_BYTES.buffer);
-  function viewOf(bytes: Uint8Array): DataView {
+  let viewed: ArrayBufferLike = NO_BYTES.buffer;
+  let viewedOffset = 0;
+  let viewedLength = 0;
+  function viewOf({ buffer, byteOffset, byteLength }: Uint8Array): DataView {
     if (
-      view.buffer !== bytes.buffer || view.byteOffset !== bytes.byteOffset ||
-      view.byteLength !== bytes.byteLength
-    ) view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+      buffer !== viewed || byteOffset !== viewedOffset ||
+      byteLength !== viewedLength
+    ) {
+      view = new DataView(buffer, byteOffset, byteLength);
+      viewed = buffer;
+      viewedOffset = byteOffset;
+      viewedLength = byteLength;
+    }
     return view;
   }
 
@@ -757,13 +771,11 @@ const MAX_HEADER_BLOCK_LENGTH = 4096;
 const CONTENT_LENGTH = new TextEncoder().encode("Content-Length: ");
 
 function endOfHeaderBlock(bytes: Uint8Array, start: number, end: number) {
-  let at = start;
-  while ((at = bytes.indexOf(CARRIAGE_RETURN, at)) !== -1 && at + 4 <= end) {
+  for (let at = start; at + 4 <= end; at++) {
     if (
-      bytes[at + 1] === LINE_FEED && bytes[at + 2] === CARRIAGE_RETURN &&
-      bytes[at + 3] === LINE_FEED
+      bytes[at] === CARRIAGE_RETURN && bytes[at + 1] === LINE_FEED &&
+      bytes[at + 2] === CARRIAGE_RETURN && bytes[at + 3] === LINE_FEED
     ) return at;
-    at++;
   }
   return -1;
 }
@@ -772,29 +784,28 @@ function parseHeaderBlock(block: string): number {
   let length: number | undefined;
   let offset = 0;
   for (const line of block.split("\r\n")) {
-    const match = /^([!#$%&'*+\-.^_`|~0-9A-Za-z]+):[ \t]*([^\r\n]*?)[ \t]*$/
-      .exec(line);
-    if (match === null) {
+    const colon = line.indexOf(":");
+    if (!/^[!#$%&'*+\-.^_`|~0-9A-Za-z]+:[^\r\n]*$/.test(line)) {
       throw new FrameSyntaxError(
         "Cannot decode header block: a line is not of the form `name: value`",
         { offset },
       );
     }
-    const [, name = "", value = ""] = match;
-    if (name.toLowerCase() === "content-length") {
+    if (line.slice(0, colon).toLowerCase() === "content-length") {
       if (length !== undefined) {
         throw new FrameSyntaxError(
           "Cannot decode header block: it has more than one Content-Length",
           { offset },
         );
       }
-      if (!/^[0-9]+$/.test(value)) {
+      const digits = /^[ \t]*([0-9]+)[ \t]*$/.exec(line.slice(colon + 1))?.[1];
+      if (digits === undefined) {
         throw new FrameSyntaxError(
           "Cannot decode header block: its Content-Length is not made of digits",
           { offset },
         );
       }
-      length = Number(value);
+      length = Number(digits);
     }
     offset += line.length + 2;
   }

@@ -25,8 +25,6 @@
  * @module
  */
 
-import { dirname, resolve } from "node:path";
-import { fileURLToPath, pathToFileURL } from "node:url";
 import { Channel, type ChannelOptions, drain, trace } from "./channel.ts";
 
 const PATH_VARIABLE = "SOCKETPAIR_PATH";
@@ -221,6 +219,20 @@ function isDebugging(): boolean {
   return state === "granted" && Deno.env.get(variable) === "1";
 }
 
+// What a child has no use for is not imported: it would cost it 10 ms.
+
+function nodeCrypto() {
+  return process.getBuiltinModule("node:crypto");
+}
+
+function nodePath() {
+  return process.getBuiltinModule("node:path");
+}
+
+function nodeUrl() {
+  return process.getBuiltinModule("node:url");
+}
+
 function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }
@@ -306,8 +318,7 @@ async function listen(options: {
       listener,
       address: { port },
       directory: undefined,
-      // This process may itself be a child that has not connected.
-      env: { [PORT_VARIABLE]: String(port), [PATH_VARIABLE]: "" },
+      env: { [PORT_VARIABLE]: String(port), ...withoutPath() },
     };
   }
   const directory = await makeDirectory(options.directory);
@@ -332,6 +343,15 @@ async function listen(options: {
     await removeDirectory(directory);
     throw error;
   }
+}
+
+/** This process may itself be a child that has not connected, whose path is not for its own. */
+function withoutPath(): Record<string, string> {
+  const variable = PATH_VARIABLE;
+  const { state } = Deno.permissions.querySync({ name: "env", variable });
+  return state === "granted" && Deno.env.has(variable)
+    ? { [variable]: "" }
+    : {};
 }
 
 /** Whatever a child made of its socket's path meanwhile goes, too. */
@@ -376,7 +396,6 @@ class Reception {
   readonly #marker = newToken();
   readonly #admitted = Promise.withResolvers<Deno.Conn>();
   readonly #handshakes = new Set<Handshake>();
-  readonly #timingSafeEqual: typeof import("node:crypto").timingSafeEqual;
   readonly #accepting: Promise<void>;
   /** The connection that sent the token, until {@linkcode take} takes it. */
   #conn: Deno.Conn | undefined;
@@ -385,22 +404,11 @@ class Reception {
   /** Ends the wait for a free place. */
   #makeRoom = () => {};
 
-  static async open(endpoint: Endpoint, token: string): Promise<Reception> {
-    // It takes 15 ms to load, and a child has no use for it.
-    const { timingSafeEqual } = await import("node:crypto");
-    return new Reception(endpoint, token, timingSafeEqual);
-  }
-
-  private constructor(
-    endpoint: Endpoint,
-    token: string,
-    timingSafeEqual: typeof import("node:crypto").timingSafeEqual,
-  ) {
+  constructor(endpoint: Endpoint, token: string) {
     this.admitted = this.#admitted.promise;
     this.admitted.catch(() => {});
     this.#endpoint = endpoint;
     this.#token = new TextEncoder().encode(token);
-    this.#timingSafeEqual = timingSafeEqual;
     this.#accepting = this.#accept().catch(this.#admitted.reject);
   }
 
@@ -528,7 +536,10 @@ class Reception {
   }
 
   #equal(a: Uint8Array, b: Uint8Array, length = TOKEN_LENGTH): boolean {
-    return this.#timingSafeEqual(a.subarray(0, length), b.subarray(0, length));
+    return nodeCrypto().timingSafeEqual(
+      a.subarray(0, length),
+      b.subarray(0, length),
+    );
   }
 
   #remember(error: Error) {
@@ -591,7 +602,7 @@ export async function socketPair(
   }
   const endpoint = await listen({ ...options, transport: "unix" });
   const token = newToken();
-  const reception = await Reception.open(endpoint, token);
+  const reception = new Reception(endpoint, token);
   let left: Deno.Conn | undefined;
   try {
     left = await connect(endpoint.address);
@@ -753,7 +764,7 @@ export async function launch<T = Uint8Array>(
   }
   const endpoint = await listen(options);
   const token = newToken();
-  const reception = await Reception.open(endpoint, token);
+  const reception = new Reception(endpoint, token);
   let attachment: Attachment | undefined;
   try {
     if (attach) {
@@ -770,6 +781,8 @@ export async function launch<T = Uint8Array>(
       ...attachment?.env,
       [TOKEN_VARIABLE]: token,
     });
+    // It takes 15 ms to load: better now than when the child has connected.
+    nodeCrypto();
     const kill = killer(process, options);
     process.status.then((status) =>
       log?.(`child ${process.pid} exited: ${describe(status)}`)
@@ -1159,7 +1172,7 @@ function resolveSpecifier(specifier: string | URL): URL {
   // A drive letter is no scheme.
   return URL.canParse(specifier) && !/^[A-Za-z]:[\\/]/.test(specifier)
     ? new URL(specifier)
-    : pathToFileURL(resolve(specifier));
+    : nodeUrl().pathToFileURL(nodePath().resolve(specifier));
 }
 
 /** Whether this process holds a kind of permission in full. */
@@ -1182,7 +1195,7 @@ async function sandboxedStart(
   denoArgs: string[],
 ): Promise<ModuleStart> {
   const directory = url.protocol === "file:"
-    ? dirname(fileURLToPath(url))
+    ? nodePath().dirname(nodeUrl().fileURLToPath(url))
     : undefined;
   if (grants.read !== true) {
     grants.read = [
@@ -1258,11 +1271,11 @@ function grantsOf(permissions: Deno.PermissionOptions): Grants {
 
 function grantOf(name: PermissionName, value: string | URL): string {
   if (value instanceof URL && value.protocol === "file:") {
-    return fileURLToPath(value);
+    return nodeUrl().fileURLToPath(value);
   }
   // The child may have another current directory.
   return name === "read" || name === "write" || name === "ffi"
-    ? resolve(String(value))
+    ? nodePath().resolve(String(value))
     : String(value);
 }
 
@@ -1276,7 +1289,7 @@ function ownFiles(): string[] {
     // A bundler has put it into this file.
   }
   return urls.filter((url) => url.startsWith("file:"))
-    .map((url) => fileURLToPath(url));
+    .map((url) => nodeUrl().fileURLToPath(url));
 }
 
 /** Where a module is loaded from, with the port: nothing if from this machine. */
@@ -1298,13 +1311,13 @@ async function configFlags(denoArgs: string[]): Promise<string[]> {
   const isConfig = /^(--config|-c|--no-config)(=|$)/;
   if (denoArgs.some((arg) => isConfig.test(arg))) return [];
   if (!Deno.mainModule.startsWith("file:")) return ["--no-config"];
-  let directory = dirname(fileURLToPath(Deno.mainModule));
+  let directory = nodePath().dirname(nodeUrl().fileURLToPath(Deno.mainModule));
   while (true) {
     for (const name of ["deno.json", "deno.jsonc"]) {
-      const path = resolve(directory, name);
+      const path = nodePath().resolve(directory, name);
       if (await isFile(path)) return [`--config=${path}`];
     }
-    const parent = dirname(directory);
+    const parent = nodePath().dirname(directory);
     if (parent === directory) return ["--no-config"];
     directory = parent;
   }

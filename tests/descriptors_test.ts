@@ -839,6 +839,17 @@ for (const hostname of ["127.0.0.1", "::1", "::"]) {
   });
 }
 
+Deno.test({
+  name: "descriptorOf() tells addresses with the same port apart",
+  ignore: Deno.build.os !== "linux", // others have 127.0.0.1 only
+  fn() {
+    using first = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+    const { port } = first.addr;
+    using second = Deno.listen({ hostname: "127.0.0.2", port });
+    assertNotEquals(descriptorOf(first), descriptorOf(second));
+  },
+});
+
 test("descriptorOf() throws for what is closed or not TCP", async () => {
   const { server, port } = await listenLocally();
   const accepted = once(server, "connection");
@@ -866,6 +877,27 @@ test("descriptorOf() throws for what is closed or not TCP", async () => {
     TypeError,
     "Cannot find descriptor of socket: it is not an open TCP socket",
   );
+});
+
+test("descriptorOf() throws for a connection that its peer has reset", async () => {
+  const { server, port } = await listenLocally();
+  const accepted = once(server, "connection");
+  const client = await Deno.connect({ hostname: "127.0.0.1", port });
+  const [socket] = await accepted;
+  assertInstanceOf(socket, net.Socket);
+  const descriptor = descriptorOf(socket);
+  await new Promise((resolve) => socket.write("taco cat", resolve));
+  // What it has not read resets it.
+  client.close();
+  assertThrows(
+    () => descriptorOf(socket),
+    Deno.errors.BadResource,
+    "Cannot find descriptor of socket: it is closed, or its peer has reset it",
+  );
+  assertThrows(() => listen(descriptor), TypeError);
+  socket.destroy();
+  server.close();
+  await once(server, "close");
 });
 
 /** How a child in Python connects by hand, to be followed by what it then does. */
@@ -945,6 +977,7 @@ wrong = [connect(path) for _ in range(5)]
 for connection in wrong:
     socket.send_fds(connection, [b"x" * 64], [0, 1])
 connect(path).close()
+silent.pop(0).recv(1) # the longest waiting makes room for the others
 slow = connect(path)
 slow.sendall(os.environ["SOCKETPAIR_TOKEN"][:20].encode())
 channel = send_token(connect("SOCKETPAIR_PATH"))
@@ -971,6 +1004,17 @@ os._exit(3)
   async (spawn) => {
     const error = await assertRejects(() => spawn(), ConnectError);
     assertEquals(error.status?.code, 3);
+  },
+);
+
+testSpawn(
+  "rejects when the child connects the second time only",
+  `
+descriptors = send_token(connect("SOCKETPAIR_DESCRIPTORS_PATH"))
+descriptors.recv(1)
+`,
+  async (spawn) => {
+    await assertRejects(() => spawn({ connectTimeout: 300 }), ConnectError);
   },
 );
 

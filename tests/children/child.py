@@ -6,7 +6,7 @@ parent = None
 
 def dial():
     """Connect to the parent, and send no token."""
-    if "SOCKETPAIR_PATH" in os.environ:
+    if os.environ.get("SOCKETPAIR_PATH"):
         connection = socket.socket(socket.AF_UNIX)
         connection.connect(os.environ["SOCKETPAIR_PATH"])
     else:

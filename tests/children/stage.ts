@@ -37,7 +37,7 @@ export class Puppet {
     assert("TOKEN" in hello && typeof hello.TOKEN === "string");
     assert("PATH" in hello && "PORT" in hello);
     this.pid = hello.pid;
-    this.path = String(hello.PATH);
+    this.path = String(hello.PATH ?? "");
     this.port = Number(hello.PORT);
     this.token = hello.TOKEN;
     this.#channel = channel;
@@ -45,7 +45,7 @@ export class Puppet {
 
   /** Where the parent waits: what a stranger may know. */
   dial(): Promise<Deno.Conn> {
-    return this.port === 0
+    return this.path
       ? Deno.connect({ transport: "unix", path: this.path })
       : Deno.connect({ hostname: "127.0.0.1", port: this.port });
   }
@@ -140,6 +140,15 @@ export class Stage implements AsyncDisposable {
     await Deno.remove(this.#root, { recursive: true });
     assertEquals(left, [], "Sockets are left behind");
   }
+}
+
+const { Command } = Deno;
+
+/** Wait, and let nothing else happen here, until a process has opened a FIFO for writing and closed it. */
+export function waitFor(fifo: string) {
+  const args = py("signal.alarm(10); open(os.environ['FIFO']).read()");
+  const options = { args, env: { FIFO: fifo } };
+  assert(new Command(python, options).outputSync().success);
 }
 
 /** Replace a member of `Deno` until the end of the block. */
