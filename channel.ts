@@ -215,7 +215,10 @@ export function json<T>(): Serialization<T> {
  * promise to withstand bytes that were made to harm.
  *
  * Sending and receiving throw `DOMException` with the name `DataCloneError` for what
- * cannot be cloned, such as a function, and for bytes that are no clone.
+ * cannot be cloned, such as a function, and for bytes that are no clone. What `node:v8`
+ * does not know arrives as a plain object without properties: a `Blob`, a `URL`, a stream.
+ * A typed array is cloned with its whole buffer, as everywhere: of a small `Buffer` of
+ * `node:buffer`, which shares one with others, send a copy.
  *
  * @example
  * ```ts

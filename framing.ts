@@ -535,14 +535,10 @@ export function lengthField(options: LengthFieldOptions = {}): Framing {
     encodeHeader(message, bytes, start) {
       const value = message.length + overhead;
       if (value > maxValue) {
+        const maxFrameLength = Math.max(maxValue - overhead, 0);
         throw new FrameTooLargeError(
-          `Cannot send message of ${message.length} bytes: a ${size}-byte length field holds at most ${
-            maxValue - overhead
-          }`,
-          {
-            length: message.length,
-            maxFrameLength: Math.max(maxValue - overhead, 0),
-          },
+          `Cannot send message of ${message.length} bytes: a ${size}-byte length field holds at most ${maxFrameLength}`,
+          { length: message.length, maxFrameLength },
         );
       }
       if (value < 0 || message.length < messageBytesInHeader) {
@@ -905,6 +901,19 @@ function checkView(view: Uint8Array, length: number) {
   );
 }
 
+function allocate(length: number): Uint8Array {
+  try {
+    return new Uint8Array(length);
+  } catch (cause) {
+    // maxFrameLength may be over what an ArrayBuffer can have.
+    const error = new FrameTooLargeError(
+      `Cannot receive message of ${length} bytes: there is no memory for it`,
+      { length, maxFrameLength: length - 1 },
+    );
+    throw Object.assign(error, { cause });
+  }
+}
+
 function fill(into: Uint8Array, bytes: Uint8Array): Uint8Array {
   into.set(bytes);
   return into.subarray(0, bytes.length);
@@ -931,6 +940,11 @@ export class FrameEncoder {
     this.#messageBytesInHeader = this.#framing.messageBytesInHeader ?? 0;
     this.#trailerLength = this.#framing.trailerLength ?? 0;
     this.maxOverhead = this.#framing.maxHeaderLength + this.#trailerLength;
+    if (this.#trailerLength > 0 && !this.#framing.encodeTrailer) {
+      throw new TypeError(
+        "Cannot use framing: it has a trailerLength, and no encodeTrailer()",
+      );
+    }
   }
 
   #checkLength(message: Uint8Array) {
@@ -1071,7 +1085,7 @@ export class FrameDecoder {
       this.#header = header;
       this.#isLent = into !== undefined;
       this.#message = into?.subarray(0, messageLength) ??
-        new Uint8Array(messageLength);
+        allocate(messageLength);
       this.#filled = 0;
       this.#start = start;
     }
@@ -1191,6 +1205,11 @@ export class FrameDecoder {
       throw new FrameTooLargeError(
         `Cannot receive message of ${header.messageLength} bytes: maxFrameLength is ${this.#maxFrameLength}`,
         { length: header.messageLength, maxFrameLength: this.#maxFrameLength },
+      );
+    }
+    if (this.#frameLength(header) === 0) {
+      throw new TypeError(
+        "Cannot decode frame: the framing says it has 0 bytes",
       );
     }
     return available < header.messageOffset ? undefined : header;

@@ -102,6 +102,14 @@ async function take(descriptors: DescriptorSocket): Promise<number> {
   return descriptor;
 }
 
+/** Read a socket to its end, and wait until it has closed its descriptor. */
+async function readAll(socket: net.Socket): Promise<string> {
+  const closed = once(socket, "close");
+  const chunks = await socket.setEncoding("utf8").toArray();
+  await closed;
+  return chunks.join("");
+}
+
 async function listenLocally(): Promise<{ server: net.Server; port: number }> {
   const server = net.createServer({ pauseOnConnect: true });
   server.listen(0, "127.0.0.1");
@@ -140,8 +148,8 @@ for (const peer of peers) {
     await both.child.channel.send("take a pipe");
     await both.descriptors.send(writer);
     closeDescriptor(writer);
-    const socket = openSocket(reader).setEncoding("utf8");
-    assertEquals(await Array.fromAsync(socket), ["from the peer"]);
+    const socket = openSocket(reader);
+    assertEquals(await readAll(socket), "from the peer");
   });
 
   testPeer(
@@ -197,8 +205,8 @@ for (const peer of peers) {
   testPeer(peer, "DescriptorSocket.receive() gets a pipe", async (both) => {
     await both.child.channel.send("give a pipe");
     const descriptor = await take(both.descriptors);
-    const socket = openSocket(descriptor).setEncoding("utf8");
-    assertEquals(await Array.fromAsync(socket), ["from the peer"]);
+    const socket = openSocket(descriptor);
+    assertEquals(await readAll(socket), "from the peer");
     assertEquals(isOpen(descriptor), false);
   });
 
@@ -591,8 +599,8 @@ testPeer(
     const before = openCount();
     await child.channel.send("give a file, a pipe and a listener at once");
     closeDescriptor(await take(descriptors));
-    const socket = openSocket(await take(descriptors)).setEncoding("utf8");
-    assertEquals(await Array.fromAsync(socket), ["from the peer"]);
+    const socket = openSocket(await take(descriptors));
+    assertEquals(await readAll(socket), "from the peer");
     const server = listen(await take(descriptors));
     await once(server, "listening");
     server.close();
@@ -661,19 +669,18 @@ test("openFile() opens with the same access, at the same position", async () => 
     const appending = openSync(path, "a");
     readSync(reading, new Uint8Array(5));
     readSync(writing, new Uint8Array(5));
-    const [reader, writer, appender] = await Promise.all(
-      [reading, writing, appending].map(async (file) => {
-        const [left, right] = connected();
-        await left.send(file);
-        closeSync(file);
-        const descriptor = await take(right);
-        const opened = await openFile(descriptor);
-        assertEquals(isOpen(descriptor), false);
-        await left.close();
-        await right.close();
-        return opened;
-      }),
-    );
+    const files = [];
+    for (const file of [reading, writing, appending]) {
+      const [left, right] = connected();
+      await left.send(file);
+      closeSync(file);
+      const descriptor = await take(right);
+      files.push(await openFile(descriptor));
+      assertEquals(isOpen(descriptor), false);
+      await left.close();
+      await right.close();
+    }
+    const [reader, writer, appender] = files;
     assert(reader && writer && appender);
 
     await writer.write(new TextEncoder().encode("dog"));

@@ -674,6 +674,13 @@ Deno.test("FrameDecoderStream gives messages of unshared memory out of a SharedA
   }
 });
 
+Deno.test("FrameDecoderStream reads chunks that are parts of one buffer", async () => {
+  const framing = lengthField({ lengthFieldLength: 1 });
+  const bytes = toBytes("\x02ab\x01c\x00");
+  const chunks = [bytes.subarray(0, 3), bytes.subarray(3)];
+  assertEquals(await decodeStrings(chunks, { framing }), ["ab", "c", ""]);
+});
+
 Deno.test("FrameDecoderStream reads chunks of a buffer that was made smaller meanwhile", async () => {
   const framing = lengthField({ endianness: "big" });
   const buffer = new ArrayBuffer(8, { maxByteLength: 8 });
@@ -1308,6 +1315,8 @@ Deno.test("contentLength() refuses what is no header block with one Content-Leng
       ["{}\r\nContent-Length: 8\r\n", 0],
       ["Content-Length: 8\nX: y\r\n", 0],
       ["Content-Length: 8\rX: y\r\n", 0],
+      ["X: y\nz\r\nContent-Length: 8\r\n", 0],
+      ["X: y\rz\r\nContent-Length: 8\r\n", 0],
       ["\r\nContent-Length: 8\r\n", 0],
       ["Content-Length: 8\r\nX: y\r\n folded\r\n", 25],
       ["Content-Length: 8\r\nX: y\r\n folded: z\r\n", 25],
@@ -1372,7 +1381,7 @@ Deno.test("contentLength() takes a header block of 4 KiB and none over it", asyn
 });
 
 Deno.test("contentLength() does not search a hostile header block over and over", async () => {
-  // A regular expression with three ways to take a space would take hours.
+  // A regular expression with three ways to take a space would take a minute.
   const spaces = " ".repeat(4000);
   for (const block of [`a:${spaces}\nb`, `a:${spaces}x${spaces.slice(100)}`]) {
     const { error } = await decode([toBytes(`${block}\r\n\r\n`)], {
@@ -2017,6 +2026,21 @@ Deno.test("FrameDecoder.next() keeps the message that a view is too short for", 
   }
 });
 
+Deno.test("FrameDecoder.next() writes into the memory that it is given later", () => {
+  const decoder = new FrameDecoder({ framing: netstring() });
+  decoder.push(toBytes("8:taco"));
+  assertEquals(decoder.next(), undefined);
+  decoder.push(toBytes(" cat,"));
+  const error = assertThrows(
+    () => decoder.next(new Uint8Array(7)),
+    FrameTooLargeError,
+  );
+  assertEquals(describe(error), tooLarge(8, 7));
+  const memory = new Uint8Array(8);
+  assertStrictEquals(decoder.next(memory)?.buffer, memory.buffer);
+  assertEquals(toString(memory), "taco cat");
+});
+
 Deno.test("FrameDecoder.clear() forgets what has arrived in part", () => {
   for (const part of ["8", "8:", "8:taco", "8:taco cat"]) {
     const decoder = new FrameDecoder({ framing: netstring() });
@@ -2029,4 +2053,32 @@ Deno.test("FrameDecoder.clear() forgets what has arrived in part", () => {
     decoder.push(toBytes("3:cat,"));
     assertEquals(toString(decoder.next()!), "cat");
   }
+});
+
+Deno.test("Framing with a trailer and no encodeTrailer() is refused", () => {
+  const { encodeTrailer: _, ...framing } = checked;
+  assertThrows(
+    () => new FrameEncoderStream({ framing }),
+    TypeError,
+    "encodeTrailer",
+  );
+});
+
+Deno.test("Framing.decodeHeader() that finds a frame of 0 bytes is an error, no endless loop", async () => {
+  const framing: Framing = {
+    maxHeaderLength: 1,
+    encodeHeader: () => 0,
+    decodeHeader: () => ({ messageOffset: 0, messageLength: 0 }),
+  };
+  const { error } = await decode([toBytes("a")], { framing });
+  assertInstanceOf(error, TypeError);
+});
+
+Deno.test("FrameDecoderStream refuses a message that no ArrayBuffer can hold", async () => {
+  const { error } = await decode([new Uint8Array(8).fill(0xff, 0, 6)], {
+    framing: lengthField({ lengthFieldLength: 8, endianness: "little" }),
+    maxFrameLength: Number.MAX_SAFE_INTEGER,
+  });
+  assertInstanceOf(error, FrameTooLargeError);
+  assertEquals(error.length, 2 ** 48 - 1);
 });

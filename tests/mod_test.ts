@@ -19,9 +19,12 @@ interface Output {
 async function run(
   args: string[],
   input?: ReadableStream<Uint8Array>,
+  { main = MOD, env = {} }: { main?: string; env?: Record<string, string> } =
+    {},
 ): Promise<Output> {
   const process = new Deno.Command(Deno.execPath(), {
-    args: ["run", "-A", MOD, ...args],
+    args: ["run", "-A", main, ...args],
+    env,
     stdin: input ? "piped" : "null",
     stdout: "piped",
     stderr: "piped",
@@ -106,6 +109,44 @@ Deno.test("mod.ts exits with 2 for an unknown option", async () => {
 Deno.test("mod.ts exits with 2 for a dash among messages", async () => {
   const { code } = await run(["-", "taco cat"]);
   assertEquals(code, 2);
+});
+
+// The standard library as far as it is used; the real one is in another registry.
+const STD: Record<string, string> = {
+  "/@std/bytes": `export function concat(parts) {
+    return new Uint8Array(parts.flatMap((part) => [...part]));
+  }`,
+  "/@std/streams": "export {};",
+};
+
+/** Serves the package as JSR does: imports are rewritten, a deno.json is of no effect. */
+async function serve(request: Request): Promise<Response> {
+  const { pathname, origin } = new URL(request.url);
+  const code = STD[pathname] ??
+    await Deno.readTextFile(new URL(`..${pathname}`, import.meta.url));
+  return new Response(code.replaceAll('"@std/', `"${origin}/@std/`), {
+    headers: {
+      "content-type": pathname in STD ? "text/javascript" : "text/typescript",
+    },
+  });
+}
+
+Deno.test("mod.ts runs, and its child in the sandbox, when the package comes from a registry", async () => {
+  await using server = Deno.serve({
+    hostname: "127.0.0.1",
+    port: 0,
+    onListen: () => {},
+  }, serve);
+  const cache = await Deno.makeTempDir();
+  const { code, stdout, stderr } = await run([], undefined, {
+    main: `http://127.0.0.1:${server.addr.port}/mod.ts`,
+    env: { DENO_DIR: cache },
+  });
+  const lines = decode(stdout).trimEnd().split("\n");
+  assertEquals(lines.length, 4, stderr);
+  assertMatch(lines[3] ?? "", /^"received: tac ocat in process \d+"$/);
+  assertEquals(code, 0);
+  await Deno.remove(cache, { recursive: true });
 });
 
 Deno.test("mod.ts - reverses each line and keeps its end", async () => {

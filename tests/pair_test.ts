@@ -21,7 +21,14 @@ import {
   spawnModule,
   type SpawnOptions,
 } from "../pair.ts";
-import { py, python, replace, Stage, waitFor } from "./children/stage.ts";
+import {
+  py,
+  python,
+  replace,
+  setVariable,
+  Stage,
+  waitFor,
+} from "./children/stage.ts";
 
 Deno.test.sanitizer({ ops: true, resources: true });
 
@@ -77,17 +84,6 @@ function noProcess(): Disposable {
       }
     },
   );
-}
-
-function setVariable(name: string, value: string): Disposable {
-  const original = Deno.env.get(name);
-  Deno.env.set(name, value);
-  return {
-    [Symbol.dispose]() {
-      if (original === undefined) Deno.env.delete(name);
-      else Deno.env.set(name, original);
-    },
-  };
 }
 
 /** Run a program of tests/children/parents and give what it writes. */
@@ -822,9 +818,10 @@ test("spawn() leaves no child behind when it cannot remove the socket", async ()
   const args = py("connect(); obey()");
   const spawning = begin(python, { args, ...stage });
   const puppet = await stage.puppet();
-  assertStrictEquals(await assertRejects(() => spawning), refusal);
-  await puppet.ended();
+  const error = await assertRejects(() => spawning);
   _[Symbol.dispose]();
+  assertStrictEquals(error, refusal);
+  await puppet.ended();
   for (const path of new Set(refused)) await remove(path, { recursive: true });
 });
 
@@ -1073,15 +1070,27 @@ test("Child.close() rejects when the child may not be killed, and nothing is thr
     signal,
   });
   const puppet = await stage.puppet();
+  const uncaught: unknown[] = [];
+  const onError = (event: ErrorEvent) => {
+    event.preventDefault();
+    uncaught.push(event.error);
+  };
+  globalThis.addEventListener("error", onError);
   // As for a child that is root's: sudo
   const refusal = new Deno.errors.PermissionDenied("Operation not permitted");
-  child.process.kill = () => {
+  const { promise: refused, resolve } = Promise.withResolvers<void>();
+  child.process.kill = (name) => {
+    if (name === "SIGKILL") resolve();
     throw refusal;
   };
   controller.abort();
-  assertStrictEquals(await assertRejects(() => child.close()), refusal);
+  const closing = child.close().catch((error) => error);
+  await Promise.race([closing, refused]);
   await puppet.start("sys.exit(3)");
+  assertStrictEquals(await closing, refusal);
   assertEquals((await child.status).code, 3);
+  globalThis.removeEventListener("error", onError);
+  assertEquals(uncaught, []);
 });
 
 // detached
@@ -1424,7 +1433,7 @@ test("spawn() with clearEnv gives the child its two variables and no more", asyn
   await using stage = await Stage.set();
   await using child = await spawn(python, {
     args: py(
-      "names = sorted(os.environ); connect(); send(json.dumps(names).encode()); send(json.dumps([sys.stdin.read()]).encode())",
+      "import json; names = sorted(os.environ); connect(); send(json.dumps(names).encode()); send(json.dumps([sys.stdin.read()]).encode())",
     ),
     directory: stage.directory,
     clearEnv: true,
@@ -1445,6 +1454,7 @@ test(
     await using stage = await Stage.set();
     await stage.open();
     const code = `
+import json
 path = os.environ["SOCKETPAIR_PATH"]
 owners = [[s.st_uid, s.st_gid, s.st_mode & 0o777] for s in [os.stat(os.path.dirname(path)), os.stat(path)]]
 connect()

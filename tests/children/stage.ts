@@ -167,3 +167,15 @@ export function replace<K extends keyof typeof Deno>(
     [Symbol.dispose]: () => Object.defineProperty(Deno, name, original),
   };
 }
+
+/** Set an environment variable until the end of the block. */
+export function setVariable(name: string, value: string): Disposable {
+  const original = Deno.env.get(name);
+  Deno.env.set(name, value);
+  return {
+    [Symbol.dispose]() {
+      if (original === undefined) Deno.env.delete(name);
+      else Deno.env.set(name, original);
+    },
+  };
+}
