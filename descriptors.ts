@@ -1302,7 +1302,7 @@ function connectTo(path: string, token: string): DescriptorSocket {
  * receiver, too. Accept with `pauseOnConnect: true`, since what has been read here nobody
  * else can read.
  *
- * A `Deno.TcpConn` is not taken, as its `close()` always ends the connection for all who
+ * A `Deno.TcpConn` is not taken, as its `close()` also ends sending for all who
  * hold it: accept with `node:net`. The socket is found by its addresses, so with several
  * listeners on one port (`reusePort`) any of them is.
  *

@@ -1073,7 +1073,7 @@ export class FrameDecoder {
       const frameLength = this.#frameLength(header);
       if (this.#end - this.#start >= frameLength) {
         const message = into === undefined
-          ? this.#bytes.slice(start, start + messageLength)
+          ? new Uint8Array(this.#bytes.subarray(start, start + messageLength))
           : fill(into, this.#bytes.subarray(start, start + messageLength));
         if (this.#trailerLength > 0) {
           this.#checkTrailer(message, start + messageLength, header);

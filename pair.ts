@@ -208,16 +208,10 @@ export class ConnectError extends Error {
 type Trace = (line: string) => void;
 
 /** Writes a line to standard error, where `SOCKETPAIR_DEBUG` asks for it. */
-const log: Trace | undefined = isDebugging()
+const log: Trace | undefined = environment(DEBUG_VARIABLE) === "1"
   // deno-lint-ignore no-console -- standard error is what tracing is for
   ? (line) => console.error(`socketpair ${Deno.pid}: ${line}`)
   : undefined;
-
-function isDebugging(): boolean {
-  const variable = DEBUG_VARIABLE;
-  const { state } = Deno.permissions.querySync({ name: "env", variable });
-  return state === "granted" && Deno.env.get(variable) === "1";
-}
 
 // What a child has no use for is not imported: it would cost it 10 ms.
 
@@ -257,7 +251,12 @@ interface Endpoint {
 /** Make a directory that only this user can enter and return its real path. */
 async function makeDirectory(parent: string | undefined): Promise<string> {
   if (parent === undefined) {
-    const made = await Deno.makeTempDir();
+    let made;
+    try {
+      made = await Deno.makeTempDir();
+    } catch (error) {
+      throw inDirectory(defaultDirectory(), error);
+    }
     try {
       const directory = await Deno.realPath(made);
       if (fits(directory)) return directory;
@@ -282,13 +281,27 @@ async function makeDirectory(parent: string | undefined): Promise<string> {
     }
     directory = await Deno.makeTempDir({ dir: real });
   } catch (error) {
-    if (error instanceof Error) {
-      error.message =
-        `Cannot make socket in directory "${parent}": ${error.message}`;
-    }
-    throw error;
+    throw inDirectory(parent, error);
   }
   return directory;
+}
+
+function inDirectory(directory: string, error: unknown): unknown {
+  if (error instanceof Error) {
+    error.message =
+      `Cannot make socket in directory "${directory}": ${error.message}`;
+  }
+  return error;
+}
+
+/** Where Deno makes temporary files, as far as this process may know. */
+function defaultDirectory(): string {
+  return environment("TMPDIR") ?? "/tmp";
+}
+
+function environment(variable: string): string | undefined {
+  const { state } = Deno.permissions.querySync({ name: "env", variable });
+  return state === "granted" ? Deno.env.get(variable) : undefined;
 }
 
 function socketPath(directory: string): string {
@@ -347,11 +360,9 @@ async function listen(options: {
 
 /** This process may itself be a child that has not connected, whose path is not for its own. */
 function withoutPath(): Record<string, string> {
-  const variable = PATH_VARIABLE;
-  const { state } = Deno.permissions.querySync({ name: "env", variable });
-  return state === "granted" && Deno.env.has(variable)
-    ? { [variable]: "" }
-    : {};
+  return environment(PATH_VARIABLE) === undefined
+    ? {}
+    : { [PATH_VARIABLE]: "" };
 }
 
 /** Whatever a child made of its socket's path meanwhile goes, too. */
@@ -466,9 +477,7 @@ class Reception {
   }
 
   async #dropLongest() {
-    const longest = this.#handshakes.values()
-      .find(({ isExpected }) => !isExpected);
-    const waited = performance.now() - (longest?.start ?? 0);
+    const waited = performance.now() - (this.#findLongest()?.start ?? 0);
     if (waited < MIN_HANDSHAKE_TIMEOUT && !this.#isClosed) {
       const { promise, resolve } = Promise.withResolvers<void>();
       const timer = setTimeout(resolve, MIN_HANDSHAKE_TIMEOUT - waited);
@@ -477,7 +486,11 @@ class Reception {
       clearTimeout(timer);
     }
     if (this.#handshakes.size < MAX_HANDSHAKES) return;
-    longest?.drop("too many connections were waiting");
+    this.#findLongest()?.drop("too many connections were waiting");
+  }
+
+  #findLongest(): Handshake | undefined {
+    return this.#handshakes.values().find(({ isExpected }) => !isExpected);
   }
 
   async #greet(conn: Deno.Conn) {
@@ -679,6 +692,8 @@ export class Child<T> implements AsyncDisposable {
    * A failure of the channel is not thrown here: it is in `channel.closed`.
    *
    * @returns How the child exited. Each call returns the same promise.
+   * @throws {Deno.errors.PermissionDenied} If the child does not exit, and the system refuses
+   * to signal it, since it has become another user's.
    */
   close(): Promise<Deno.CommandStatus> {
     return this.#closePromise ??= this.#close();
@@ -686,14 +701,26 @@ export class Child<T> implements AsyncDisposable {
 
   async #close(): Promise<Deno.CommandStatus> {
     const grace = Promise.withResolvers<void>();
-    const terminate = setTimeout(() => this.kill("SIGTERM"), this.#gracePeriod);
+    grace.promise.catch(() => {});
+    // A child may have become another user's: then signals are refused.
+    const signal = (signal: Deno.Signal) => {
+      try {
+        this.kill(signal);
+      } catch (error) {
+        grace.reject(error);
+      }
+    };
+    const terminate = setTimeout(() => signal("SIGTERM"), this.#gracePeriod);
     const kill = setTimeout(() => {
-      this.kill("SIGKILL");
+      signal("SIGKILL");
       grace.resolve();
     }, 2 * this.#gracePeriod);
     try {
       const ended = drain(this.channel);
-      const status = await this.status;
+      const status = await Promise.race([
+        this.status,
+        grace.promise.then(() => this.status),
+      ]);
       // A process that the child started may hold its end of the channel, and never
       // end it: then the grace period does.
       await Promise.race([ended, grace.promise]);
@@ -787,21 +814,25 @@ export async function launch<T = Uint8Array>(
     process.status.then((status) =>
       log?.(`child ${process.pid} exited: ${describe(status)}`)
     );
+    let channel: Channel<T> | undefined;
     try {
       const conn = await welcome(process, reception, {
         connectTimeout,
         signal,
         attachment,
       });
-      const channel = new Channel<T>(conn, options);
+      channel = new Channel<T>(conn, options);
       reception.take();
       if (log) trace(channel, log);
       log?.(`child ${process.pid} connected`);
+      await reception.close();
+      await removeEndpoint(endpoint);
       const child = new Child(channel, process, { gracePeriod, kill });
       if (signal) endOnAbort(child, signal);
       return child;
     } catch (error) {
       await reception.close();
+      channel?.abort(error);
       await bury(process, kill, options);
       throw error;
     }
@@ -851,10 +882,9 @@ async function welcome(
   if (signal?.aborted) onAbort();
   const { promise: late, resolve: onTimeout } = Promise.withResolvers<"late">();
   const timer = setTimeout(onTimeout, connectTimeout, "late");
-  const connected = Promise.all([
-    reception.admitted,
-    attachment?.connected(over.signal),
-  ]).then(([conn]) => conn);
+  const attached = attachment?.connected(over.signal) ?? Promise.resolve();
+  const connected = Promise.all([reception.admitted, attached])
+    .then(([conn]) => conn);
   connected.catch(() => {});
   const waits = [connected, late, given.promise] as const;
   try {
@@ -862,7 +892,12 @@ async function welcome(
     if (typeof outcome === "object" && "code" in outcome) {
       // It may have connected before it exited.
       await Promise.race([reception.settled(), late, given.promise]);
-      outcome = await Promise.race([connected, outcome]);
+      // The second time, too: the attachment looks once more before it heeds this.
+      over.abort();
+      const isAttached = await attached.then(() => true, () => false);
+      if (isAttached) {
+        outcome = await Promise.race([reception.admitted, outcome]);
+      }
     }
     if (typeof outcome === "object" && "read" in outcome) return outcome;
     const strangers = await reception.close();
@@ -900,7 +935,10 @@ function killer<T>(
       if (detached) Deno.kill(-process.pid, signal);
       else process.kill(signal);
     } catch (error) {
-      if (!(error instanceof Deno.errors.NotFound)) throw error;
+      // It may have exited, and this process not have been told yet.
+      const isGone = error instanceof Deno.errors.NotFound ||
+        (error instanceof TypeError && /terminated/.test(error.message));
+      if (!isGone) throw error;
     }
   };
 }
@@ -919,7 +957,14 @@ async function bury<T>(
 }
 
 function endOnAbort<T>(child: Child<T>, signal: AbortSignal) {
-  const onAbort = () => child.kill("SIGTERM");
+  const onAbort = () => {
+    try {
+      child.kill("SIGTERM");
+    } catch (error) {
+      // Nobody waits for this call: close() says it, if it comes to that.
+      log?.(`could not signal child ${child.pid}: ${messageOf(error)}`);
+    }
+  };
   const forget = () => signal.removeEventListener("abort", onAbort);
   signal.addEventListener("abort", onAbort);
   if (signal.aborted) onAbort();

@@ -815,9 +815,9 @@ test("spawn() leaves no child behind when it cannot remove the socket", async ()
     refused.push(String(path));
     return Promise.reject(refusal);
   });
-  const args = py("connect(); obey()");
-  const spawning = begin(python, { args, ...stage });
+  const spawning = begin(python, { args: py("obey()"), ...stage });
   const puppet = await stage.puppet();
+  await puppet.start("connect()");
   const error = await assertRejects(() => spawning);
   _[Symbol.dispose]();
   assertStrictEquals(error, refusal);

@@ -13,6 +13,8 @@ def dial():
         connection.connect(os.environ["SOCKETPAIR_PATH"])
     else:
         connection = socket.socket(socket.AF_INET)
+        # Else the system drops what it holds back when a child ends that has not read everything
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         connection.connect(("127.0.0.1", int(os.environ["SOCKETPAIR_PORT"])))
     return connection
 
