@@ -591,6 +591,29 @@ Deno.test("Channel.send() gives streams memory that it does not write to again",
   channel.abort();
 });
 
+Deno.test("Channel.send() does not write to what a Deno.Conn is writing", async () => {
+  const conn = new FakeConn();
+  const channel = new Channel(conn);
+  const expected = [];
+  const written = [];
+  for (let i = 0; i < 12; i++) {
+    const messages = [1, 2, 3].map((length) =>
+      new Uint8Array(length * 20_000).fill(i)
+    );
+    expected.push(...messages.map(frame));
+    for (const message of messages) channel.send(message);
+    const { argument, resolve } = await conn.writes.next();
+    for (const message of messages) channel.send(message);
+    expected.push(...messages.map(frame));
+    await idle();
+    written.push(argument.slice());
+    resolve(argument.length);
+  }
+  written.push(await conn.takeUntil(channel.flush()));
+  assertEquals(concat(written), concat(expected));
+  channel.abort();
+});
+
 for (const [name, stream] of [["a conn", true], ["a stream", false]] as const) {
   Deno.test(`Channel.send() resolves once the queue is below highWaterMark, over ${name}`, async () => {
     const conn = new FakeConn();
@@ -780,6 +803,23 @@ Deno.test("Channel.receive() settles in call order", async () => {
   await all;
   assertEquals(order, [0, 1, 2, 3]);
   channel.abort();
+});
+
+Deno.test("Channel.receive() that is aborted leaves those before and behind it waiting", async () => {
+  const [left, right] = transformStreams();
+  const a = new Channel(left, STRINGS);
+  const b = new Channel(right, STRINGS);
+  const controller = new AbortController();
+  const before = b.receive();
+  const aborted = b.receive({ signal: controller.signal });
+  const behind = [b.receive(), b.receive()];
+  controller.abort();
+  await assertRejects(() => aborted, DOMException);
+  for (const message of ["1", "2", "3"]) a.send(message);
+  assertEquals(await promptly(before), "1");
+  assertEquals(await promptly(Promise.all(behind)), ["2", "3"]);
+  a.abort();
+  b.abort();
 });
 
 testOver(

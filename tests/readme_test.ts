@@ -49,6 +49,8 @@ async function makeProject(): Promise<string> {
     imports: {
       ...imports,
       "@socketpair/socketpair": new URL("mod.ts", ROOT).href,
+      "@socketpair/socketpair/descriptors":
+        new URL("descriptors.ts", ROOT).href,
     },
     links: links.map((link: string) => new URL(link, ROOT).pathname),
   };
