@@ -1073,7 +1073,7 @@ export class FrameDecoder {
       const frameLength = this.#frameLength(header);
       if (this.#end - this.#start >= frameLength) {
         const message = into === undefined
-          ? new Uint8Array(this.#bytes.subarray(start, start + messageLength))
+          ? this.#bytes.slice(start, start + messageLength)
           : fill(into, this.#bytes.subarray(start, start + messageLength));
         if (this.#trailerLength > 0) {
           this.#checkTrailer(message, start + messageLength, header);
@@ -1149,15 +1149,17 @@ export class FrameDecoder {
   /** Take over what was read to {@linkcode readTarget}: a view of the same memory. */
   commit(view: Uint8Array): void {
     if (this.#direct) {
+      this.#filled += view.length;
+      if (view.buffer === this.#message.buffer) return;
       this.#message = new Uint8Array(
         view.buffer,
         this.#messageOffset,
         this.#messageLength,
       );
-      this.#filled += view.length;
     } else {
-      this.#bytes = new Uint8Array(view.buffer);
       this.#end += view.length;
+      if (view.buffer === this.#bytes.buffer) return;
+      this.#bytes = new Uint8Array(view.buffer);
     }
   }
 
