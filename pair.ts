@@ -617,21 +617,24 @@ export async function socketPair(
   const token = newToken();
   const reception = new Reception(endpoint, token);
   let left: Deno.Conn | undefined;
+  let right: Deno.Conn | undefined;
   try {
     left = await connect(endpoint.address);
     await writeAll(left, token);
     await reception.admitted;
-    const right = reception.take();
+    right = reception.take();
+    await reception.close();
+    await removeEndpoint(endpoint);
     if (right && isUnix(right) && isUnix(left)) return [left, right];
     throw new TypeError(
       "Cannot make socket pair: the connections are not Unix",
     );
   } catch (error) {
     left?.close();
-    throw error;
-  } finally {
+    right?.close();
     await reception.close();
     await removeEndpoint(endpoint);
+    throw error;
   }
 }
 
@@ -772,16 +775,14 @@ export async function launch<T = Uint8Array>(
   attach?: (place: { directory: string; token: string }) => Attachment,
   argsFor: (address: Address) => string[] = () => options.args ?? [],
 ): Promise<Child<T>> {
-  const { connectTimeout, gracePeriod } = {
-    connectTimeout: delayOf(
-      "connectTimeout",
-      options.connectTimeout ?? DEFAULT_CONNECT_TIMEOUT,
-    ),
-    gracePeriod: delayOf(
-      "gracePeriod",
-      options.gracePeriod ?? DEFAULT_GRACE_PERIOD,
-    ),
-  };
+  const connectTimeout = delayOf(
+    "connectTimeout",
+    options.connectTimeout ?? DEFAULT_CONNECT_TIMEOUT,
+  );
+  const gracePeriod = delayOf(
+    "gracePeriod",
+    options.gracePeriod ?? DEFAULT_GRACE_PERIOD,
+  );
   const { signal } = options;
   signal?.throwIfAborted();
   if (options.detached && !isHeld("run")) {
@@ -876,8 +877,8 @@ async function welcome(
   },
 ): Promise<Deno.Conn> {
   const over = new AbortController();
-  const given = Promise.withResolvers<never>();
-  const onAbort = () => given.reject(signal?.reason);
+  const aborted = Promise.withResolvers<never>();
+  const onAbort = () => aborted.reject(signal?.reason);
   signal?.addEventListener("abort", onAbort);
   if (signal?.aborted) onAbort();
   const { promise: late, resolve: onTimeout } = Promise.withResolvers<"late">();
@@ -886,12 +887,12 @@ async function welcome(
   const connected = Promise.all([reception.admitted, attached])
     .then(([conn]) => conn);
   connected.catch(() => {});
-  const waits = [connected, late, given.promise] as const;
+  const waits = [connected, late, aborted.promise] as const;
   try {
     let outcome = await Promise.race([...waits, process.status]);
     if (typeof outcome === "object" && "code" in outcome) {
       // It may have connected before it exited.
-      await Promise.race([reception.settled(), late, given.promise]);
+      await Promise.race([reception.settled(), late, aborted.promise]);
       // The second time, too: the attachment looks once more before it heeds this.
       over.abort();
       const isAttached = await attached.then(() => true, () => false);
@@ -949,11 +950,19 @@ async function bury<T>(
   kill: (signal: Deno.Signal) => void,
   { stdin, stdout, stderr }: SpawnOptions<T>,
 ) {
-  kill("SIGKILL");
-  await process.status;
   if (stdin === "piped") await process.stdin.abort();
   if (stdout === "piped") await process.stdout.cancel();
   if (stderr === "piped") await process.stderr.cancel();
+  try {
+    kill("SIGKILL");
+  } catch (error) {
+    // It has become another user's, and is left to itself: the caller hears why it is not
+    // wanted, not this.
+    log?.(`could not kill child ${process.pid}: ${messageOf(error)}`);
+    process.unref();
+    return;
+  }
+  await process.status;
 }
 
 function endOnAbort<T>(child: Child<T>, signal: AbortSignal) {

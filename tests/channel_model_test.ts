@@ -61,6 +61,8 @@ class EndModel {
   readonly sent: Message[] = [];
   /** Calls that take a message each, or none. */
   asks = 0;
+  /** Whether one of them was of readable. */
+  hasRead = false;
   /** Neither closeWrite() nor close() nor abort() has been called. */
   isSending = true;
   /** Neither close() nor abort() nor readable.cancel() has been called. */
@@ -172,6 +174,7 @@ class End {
         break;
       }
       case "read": {
+        model.hasRead = true;
         const outcome = outcomeOf(valueOf(this.#reader.read()));
         this.asks.push({ name: kind, outcome, queue: "readable" });
         break;
@@ -215,6 +218,12 @@ class End {
     });
   }
 
+  signal() {
+    for (const { controller } of this.asks) {
+      controller?.abort(this.signalReason);
+    }
+  }
+
   watch() {
     this.calls.push({
       name: "closed",
@@ -225,6 +234,8 @@ class End {
   /** Send no more, take what comes, and close. */
   async finish(model: EndModel) {
     if (model.isSending) this.flush(model, "closeWrite");
+    // Whoever looks at closed reads meanwhile.
+    for (let turn = 0; turn < 3; turn++) await pause(Infinity);
     let outcome;
     do {
       this.ask(model, "receive", 0);
@@ -298,12 +309,9 @@ class Step implements fc.AsyncCommand<Models, Ends> {
   }
 }
 
-async function turnsOfMicrotasks(count: number) {
-  for (let turn = 0; turn < count; turn++) await undefined;
-}
-
-function turnOfEventLoop(): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve));
+async function pause(turns: number) {
+  if (turns === Infinity) await new Promise((resolve) => setTimeout(resolve));
+  else for (let turn = 0; turn < turns; turn++) await undefined;
 }
 
 const anySide = fc.constantFrom<0 | 1>(0, 1);
@@ -347,23 +355,37 @@ const anyAsk = fc.tuple(
   )
 );
 
-const anySignal = anySide.map((side) =>
-  new Step(
-    "signal",
-    side,
-    (end) => {
-      for (const { controller } of end.asks) {
-        controller?.abort(end.signalReason);
-      }
-    },
-  )
+/** Turns of the microtask queue, or one of the event loop. */
+const anyTurns = fc.oneof(
+  { weight: 4, arbitrary: fc.nat(40) },
+  { weight: 2, arbitrary: fc.nat(300) },
+  { weight: 2, arbitrary: fc.constant(Infinity) },
 );
 
-const anyPause = fc.oneof(
-  fc.nat(300).map((count) =>
-    new Step(`pause(${count})`, 0, () => turnsOfMicrotasks(count))
-  ),
-  fc.constant(new Step("pause()", 0, turnOfEventLoop)),
+const anyPause = anyTurns.map((turns) =>
+  new Step(`pause(${turns})`, 0, () => pause(turns))
+);
+
+const anySignal = anySide.map((side) =>
+  new Step("signal", side, (end) => end.signal())
+);
+
+/** The wait for a message is given up when it has perhaps come in part. */
+const anyChange = fc.tuple(
+  anySide,
+  anyTurns,
+  fc.constantFrom(undefined, ...ASK_KINDS),
+).map(([side, turns, kind]) =>
+  new Step(
+    `abortable, pause(${turns}), signal, ${kind}`,
+    side,
+    async (end, model) => {
+      end.ask(model, "abortable", 0);
+      await pause(turns);
+      end.signal();
+      if (kind) end.ask(model, kind, MAX_FRAME_LENGTH);
+    },
+  )
 );
 
 const anyAnswer = anySide.map((side) =>
@@ -385,27 +407,38 @@ const anyWatch = anySide.map((side) =>
   new Step("closed", side, (end) => end.watch())
 );
 
-const anyEnd = fc.tuple(
-  anySide,
-  fc.constantFrom("closeWrite", "closeWrite", "close", "abort", "cancel"),
-).map(([side, name]) =>
-  new Step(name, side, (end, model) => {
-    if (name === "abort") end.abort(model);
-    else if (name === "cancel") end.cancel(model);
-    else end.flush(model, name);
-  })
+const anyEnd = fc.oneof(
+  fc.tuple(
+    anySide,
+    fc.constantFrom("closeWrite" as const, "close" as const),
+  ).map(([side, name]) =>
+    new Step(name, side, (end, model) => end.flush(model, name))
+  ),
+  anySide.map((side) =>
+    new Step("abort", side, (end, model) => end.abort(model))
+  ),
+  anySide.map((side) =>
+    new Step(
+      "cancel",
+      side,
+      (end, model) => end.cancel(model),
+      // A web stream that has failed, as by a bad message, cannot be cancelled.
+      (model, peer) => !model.hasRead || !peer.sent.some(({ isBad }) => isBad),
+    )
+  ),
 );
 
 const anySteps = fc.commands([
   fc.oneof(
-    { weight: 12, arbitrary: anySend },
-    { weight: 12, arbitrary: anyAsk },
-    { weight: 4, arbitrary: anySignal },
-    { weight: 8, arbitrary: anyPause },
-    { weight: 3, arbitrary: anyAnswer },
-    { weight: 2, arbitrary: anyFlush },
-    { weight: 1, arbitrary: anyWatch },
-    { weight: 1, arbitrary: anyEnd },
+    { weight: 36, arbitrary: anySend },
+    { weight: 30, arbitrary: anyAsk },
+    { weight: 15, arbitrary: anyChange },
+    { weight: 6, arbitrary: anySignal },
+    { weight: 15, arbitrary: anyPause },
+    { weight: 9, arbitrary: anyAnswer },
+    { weight: 6, arbitrary: anyFlush },
+    { weight: 3, arbitrary: anyWatch },
+    { weight: 2, arbitrary: anyEnd },
   ),
 ], { maxCommands: 60, size: "max" });
 
@@ -541,7 +574,7 @@ function pipe(type: "bytes" | "default", lengthOfPiece: () => number) {
       pull,
       cancel,
     }, { highWaterMark: 0 });
-  const writable = new WritableStream<Uint8Array>({
+  const writable = new WritableStream<Uint8Array<ArrayBuffer>>({
     start(controller) {
       sink = controller;
       sink.signal.addEventListener("abort", () => {
@@ -554,8 +587,11 @@ function pipe(type: "bytes" | "default", lengthOfPiece: () => number) {
         await wanted.promise;
         sink.signal.throwIfAborted();
         wanted = Promise.withResolvers();
-        const piece = chunk.slice(at, at + lengthOfPiece());
+        const length = lengthOfPiece();
+        const isWhole = at === 0 && length >= chunk.length;
+        const piece = isWhole ? chunk : chunk.slice(at, at + length);
         at += piece.length;
+        // Bytes are transferred by this.
         source.enqueue(piece);
       }
     },

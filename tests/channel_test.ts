@@ -17,6 +17,7 @@ import {
   trace,
 } from "../channel.ts";
 import {
+  FrameEncoderStream,
   FrameSyntaxError,
   FrameTooLargeError,
   lengthField,
@@ -219,11 +220,15 @@ class FakeConn implements DuplexStream {
     throw new Error("Cannot use writable: it closes the whole socket");
   }
 
-  /** Answer the next read with these bytes, or with the end. */
+  /** Answer the next reads with these bytes, or with the end. */
   async give(bytes: Uint8Array | null) {
-    const { argument, resolve } = await this.reads.next();
-    if (bytes) argument.set(bytes);
-    resolve(bytes && bytes.length);
+    do {
+      const { argument, resolve } = await this.reads.next();
+      const given = bytes && bytes.subarray(0, argument.length);
+      if (given) argument.set(given);
+      resolve(given && given.length);
+      bytes = given && bytes!.subarray(given.length);
+    } while (bytes && bytes.length > 0);
   }
 
   /** Take what is written next. */
@@ -571,6 +576,24 @@ for (const length of [0, 10, 70_000, 300_000]) {
   );
 }
 
+Deno.test("Channel.send() lets the bytes be reused once it resolves, behind a long queue", async () => {
+  const conn = new FakeConn();
+  const channel = new Channel(conn, { highWaterMark: 1_000_000 });
+  const expected: Uint8Array[] = [];
+  async function send() {
+    for (let i = 0; i < 12; i++) {
+      const message = new Uint8Array(300_000).fill(i);
+      expected.push(frame(message));
+      await channel.send(message);
+      message.fill(0xff);
+    }
+    await channel.flush();
+  }
+  const written = await conn.takeUntil(send());
+  assertEquals(written, concat(expected));
+  channel.abort();
+});
+
 Deno.test("Channel.send() gives streams memory that it does not write to again", async () => {
   const written: Uint8Array[] = [];
   const channel = new Channel({
@@ -886,56 +909,75 @@ Deno.test("Channel.receive() forgets its signal", async () => {
   b.abort();
 });
 
-for (
-  const [name, framing, cuts] of [
-    ["a header of lengthField()", lengthField(), [2]],
-    ["a header of varint()", varint(), [1]],
-    ["a header of netstring()", netstring(), [3]],
-    ["a small message", lengthField(), [10]],
-    ["a large message", lengthField(), [50_000]],
-    ["a large message, twice", lengthField(), [4, 90_000]],
-  ] as const
-) {
-  for (const kind of ["receive", "receiveInto"] as const) {
-    Deno.test(`Channel.${kind}() goes on where an aborted receive() stopped, inside ${name}`, async () => {
-      const message = numbered(name.includes("large") ? 100_000 : 300);
-      const [peer, probe] = transformStreams();
-      const sender = new Channel(peer, { framing });
-      sender.send(message);
-      sender.send(A);
-      sender.closeWrite();
-      const stream = concat(await Array.fromAsync(probe.readable));
+/** A stream of which the test says what it gives, and when. */
+interface Source {
+  stream: DuplexStream;
+  give(bytes: Uint8Array): Promise<void>;
+}
 
-      const conn = new FakeConn();
-      const channel = new Channel(conn, { framing });
-      let at = 0;
-      for (const cut of cuts) {
-        const controller = new AbortController();
-        const aborted = channel.receive({ signal: controller.signal });
-        await conn.give(stream.subarray(at, cut));
-        at = cut;
-        // The read under way takes what follows.
-        await idle();
-        controller.abort();
-        await assertRejects(() => aborted, DOMException);
-      }
-      const received = kind === "receive"
-        ? channel.receive()
-        : channel.receiveInto(new Uint8Array(200_000));
-      assert(await isPending(received));
-      while (await isPending(received)) {
-        const { argument, resolve } = await conn.reads.next();
-        const chunk = stream.subarray(at, at + argument.length);
-        argument.set(chunk);
-        at += chunk.length;
-        resolve(chunk.length);
-      }
-      assertEquals(await received, message);
-      const next = channel.receive();
-      if (at < stream.length) await conn.give(stream.subarray(at));
-      assertEquals(await next, A);
-      channel.abort();
-    });
+function sourceOf({ readable, writable }: DuplexStream): Source {
+  const writer = writable.getWriter();
+  return {
+    stream: { readable, writable: new WritableStream() },
+    give: (bytes) => writer.write(bytes.slice()),
+  };
+}
+
+const SOURCES: Record<string, () => Source> = {
+  "a Deno.Conn"() {
+    const conn = new FakeConn();
+    return { stream: conn, give: (bytes) => conn.give(bytes) };
+  },
+  "a transform stream": () => sourceOf(new TransformStream()),
+  "a byte stream": () => sourceOf(bytePipe()),
+};
+
+for (const [sourceName, makeSource] of Object.entries(SOURCES)) {
+  for (
+    const [where, framing, length, cuts] of [
+      ["a header of lengthField()", lengthField(), 300, [2]],
+      ["a header of varint()", varint(), 300, [1]],
+      ["a header of netstring()", netstring(), 300, [3]],
+      ["a small message", lengthField(), 300, [10]],
+      ["a large message", lengthField(), 100_000, [50_000]],
+      ["a large message, twice", lengthField(), 100_000, [4, 90_000]],
+      ["a trailer of netstring()", netstring(), 300, [304]],
+      ["a trailer of netstring(), twice", netstring(), 100_000, [9, 100_007]],
+    ] as const
+  ) {
+    for (const kind of ["receive", "receiveInto"] as const) {
+      Deno.test(`Channel.${kind}() goes on where an aborted receive() stopped, inside ${where}, over ${sourceName}`, async () => {
+        const message = numbered(length);
+        const bytes = concat(
+          await Array.fromAsync(
+            ReadableStream.from([message, A])
+              .pipeThrough(new FrameEncoderStream({ framing })),
+          ),
+        );
+        const { stream, give } = makeSource();
+        const channel = new Channel(stream, { framing });
+        let at = 0;
+        for (const cut of cuts) {
+          const controller = new AbortController();
+          const aborted = channel.receive({ signal: controller.signal });
+          await give(bytes.subarray(at, cut));
+          at = cut;
+          // The read that follows is under way then.
+          await idle();
+          controller.abort();
+          await assertRejects(() => aborted, DOMException);
+        }
+        const received = kind === "receive"
+          ? channel.receive()
+          : channel.receiveInto(new Uint8Array(200_000));
+        assert(await isPending(received));
+        const given = give(bytes.subarray(at));
+        assertEquals(await received, message);
+        assertEquals(await channel.receive(), A);
+        await given;
+        channel.abort();
+      });
+    }
   }
 }
 
@@ -1423,6 +1465,18 @@ for (const end of ["closeWrite", "close"] as const) {
   });
 }
 
+Deno.test("Channel.abort() makes closeWrite() reject that has resolved before", async () => {
+  const [left, right] = transformStreams();
+  const channel = new Channel(left);
+  await channel.closeWrite();
+  channel.abort(1);
+  assertEquals(await reasonOf(channel.closeWrite()), 1);
+  assertEquals(await reasonOf(channel.flush()), 1);
+  assertEquals(await reasonOf(channel.send(A)), 1);
+  assertEquals(await reasonOf(channel.close()), 1);
+  new Channel(right).abort();
+});
+
 Deno.test("Channel.abort() rejects with AbortError by default", async () => {
   for (const args of [[], [undefined]]) {
     const channel = new Channel(transformStreams()[0]);
@@ -1796,6 +1850,7 @@ Deno.test("Channel goes on receiving when the peer receives no more", async () =
   writer.close();
   assertStrictEquals(await reasonOf(received), reason);
   assertStrictEquals(await reasonOf(next), reason);
+  assertStrictEquals(await reasonOf(channel.receive()), reason);
   assertStrictEquals(await reasonOf(channel.closed), reason);
   assertStrictEquals(await reasonOf(channel.close()), reason);
 });
@@ -1923,11 +1978,15 @@ Deno.test("Channel never makes an unhandled rejection", async () => {
         useAll(a);
         b.abort();
       }
-      const [left, right] = await pair();
-      const channel = new Channel(left);
-      channel.abort();
-      useAll(channel);
-      new Channel(right).close();
+      for (const end of ["flush", "closeWrite", "close"] as const) {
+        const [left, right] = await pair();
+        const channel = new Channel(left);
+        channel.send(numbered(1_000_000));
+        channel[end]();
+        channel.abort();
+        useAll(channel);
+        new Channel(right).close();
+      }
     }
   });
   assertEquals(unhandled, []);

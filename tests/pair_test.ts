@@ -148,6 +148,21 @@ test("socketPair() is not supported where there are no Unix sockets", async () =
   assertMatch(error.message, /^Cannot make socket pair: .*Windows$/);
 });
 
+test("socketPair() leaves no end open when it cannot remove the socket", async () => {
+  await using stage = await Stage.set();
+  const refusal = new Deno.errors.PermissionDenied("Permission denied");
+  const { remove } = Deno;
+  const refused: string[] = [];
+  using refusing = replace("remove", (path) => {
+    refused.push(String(path));
+    return Promise.reject(refusal);
+  });
+  const error = await assertRejects(() => socketPair(stage));
+  refusing[Symbol.dispose]();
+  assertStrictEquals(error, refusal);
+  for (const path of new Set(refused)) await remove(path, { recursive: true });
+});
+
 // Strangers
 
 test("spawn() drops strangers, and says what became of each", async () => {
@@ -729,6 +744,42 @@ test("spawn() kills a child that does not connect in connectTimeout", async () =
   }
 });
 
+test("spawn() says that a child did not connect, also where it may not be killed", async () => {
+  await using stage = await Stage.set();
+  const processes: Deno.ChildProcess[] = [];
+  // As for a child that is root's: sudo
+  using _ = replace(
+    "Command",
+    class extends Deno.Command {
+      override spawn(): Deno.ChildProcess {
+        const process = super.spawn();
+        process.kill = () => {
+          throw new Deno.errors.PermissionDenied("Operation not permitted");
+        };
+        processes.push(process);
+        return process;
+      }
+    },
+  );
+  const failing = assertRejects(
+    () =>
+      spawn(python, {
+        args: py("obey()"),
+        ...stage,
+        connectTimeout: 1_000,
+        stdout: "piped",
+      }),
+  );
+  const puppet = await stage.puppet();
+  const error = await failing;
+  await puppet.start("sys.exit()");
+  for (const process of processes) {
+    process.ref();
+    await process.status;
+  }
+  assertInstanceOf(error, ConnectError);
+});
+
 test("spawn() closes the connection of a child that it gives up", async () => {
   await using stage = await Stage.set();
   const controller = new AbortController();
@@ -811,7 +862,7 @@ test("spawn() leaves no child behind when it cannot remove the socket", async ()
   const refusal = new Deno.errors.PermissionDenied("Permission denied");
   const { remove } = Deno;
   const refused: string[] = [];
-  using _ = replace("remove", (path) => {
+  using refusing = replace("remove", (path) => {
     refused.push(String(path));
     return Promise.reject(refusal);
   });
@@ -819,7 +870,7 @@ test("spawn() leaves no child behind when it cannot remove the socket", async ()
   const puppet = await stage.puppet();
   await puppet.start("connect()");
   const error = await assertRejects(() => spawning);
-  _[Symbol.dispose]();
+  refusing[Symbol.dispose]();
   assertStrictEquals(error, refusal);
   await puppet.ended();
   for (const path of new Set(refused)) await remove(path, { recursive: true });
@@ -1282,10 +1333,13 @@ test("spawn() loses no abort of the moment in which the child comes in", async (
     args: py("connect(); obey()"),
     ...stage,
     signal,
-    gracePeriod: 10_000,
   });
   const ended = await spawning.then(
-    async (child) => (await child.close()).signal,
+    async (child) => {
+      const { signal } = await child.status;
+      await child.close();
+      return signal;
+    },
     (error) => error.message,
   );
   assert(ended === "SIGTERM" || ended === "no longer wanted");
@@ -1388,11 +1442,16 @@ else:
     const received = child.channel.receive();
     assertEquals((await child.close()).code, 6);
     assertEquals(await received, null);
-    // Nothing is left that could be written to
-    assertEquals(
-      await puppet.run("answer = parent.recv(1, socket.MSG_WAITALL) == b''"),
-      true,
-    );
+    // Here its end is closed, though there it is not
+    const refused = await puppet.run(`
+answer = False
+try:
+    for n in range(1_000_000):
+        parent.sendall(b"x")
+except OSError:
+    answer = True
+`);
+    assertEquals(refused, true);
     await puppet.start("os._exit(0)");
     await puppet.ended();
   });
@@ -1427,6 +1486,29 @@ print("err", file=sys.stderr)
   assertEquals(await child.channel.receive(), "line\n");
   assertEquals(await child.process.stdout.text(), "out\n");
   assertEquals(await child.process.stderr.text(), "err\n");
+});
+
+test("spawn() lets the child write where its parent does, and read nothing", async () => {
+  await using stage = await Stage.set();
+  const seen: unknown[] = [];
+  using _ = replace(
+    "Command",
+    class extends Deno.Command {
+      constructor(command: string | URL, options: Deno.CommandOptions = {}) {
+        super(command, options);
+        const { stdin, stdout, stderr, clearEnv, detached } = options;
+        seen.push({ stdin, stdout, stderr, clearEnv, detached });
+      }
+    },
+  );
+  await using _child = await spawn(python, { args: py("connect()"), ...stage });
+  assertEquals(seen, [{
+    stdin: "null",
+    stdout: "inherit",
+    stderr: "inherit",
+    clearEnv: false,
+    detached: false,
+  }]);
 });
 
 test("spawn() with clearEnv gives the child its two variables and no more", async () => {

@@ -156,6 +156,8 @@ const spawns = quick ? 3 : 10;
 const WORKLOADS = new Map<string, Workload>(Object.entries({
   "roundtrip-64": traffic("Round trip, 64 B", "roundtrip", 64, 10_000, {
     unit: "round trips/s",
+    // V8 is done compiling only after some ten thousand of them.
+    warm: quick ? 2_000 : 40_000,
   }),
   "oneway-64": traffic("One way, 64 B", "oneway", 64, 400_000),
   "oneway-4k": traffic("One way, 4 KiB", "oneway", 4 * KIB, 150_000),
