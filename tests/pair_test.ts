@@ -969,7 +969,7 @@ connect()
 obey()
 `),
       ...stage,
-      gracePeriod: 200,
+      gracePeriod: 500,
     });
     const puppet = await stage.puppet();
     if (queued) void child.channel.send(new Uint8Array(queued));
@@ -990,7 +990,7 @@ test("Child.close() gives the status of a child that ends in order on SIGTERM", 
       "signal.signal(signal.SIGTERM, lambda *_: sys.exit(5)); connect(); signal.pause()",
     ),
     ...stage,
-    gracePeriod: 100,
+    gracePeriod: 500,
   });
   assertEquals((await child.close()).code, 5);
 });
@@ -1401,8 +1401,11 @@ except ConnectionResetError:
   ];
   for (const command of commands) {
     const program = fileURLToPath(new URL("waiting.ts", parents));
+    // It may be killed before it has removed the directory of its socket
+    const directory = await Deno.makeTempDir();
     const parent = new Deno.Command(Deno.execPath(), {
       args: ["run", "-A", program, ...command],
+      env: { TMPDIR: directory },
       stdin: "null",
       stdout: "piped",
     }).spawn();
@@ -1416,6 +1419,7 @@ except ConnectionResetError:
     }
     assertMatch(output, /^connected\n(None|null|ConnectionReset)\n$/);
     assertEquals((await parent.status).signal, "SIGKILL");
+    await Deno.remove(directory, { recursive: true });
   }
 });
 
