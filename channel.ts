@@ -435,7 +435,16 @@ function connectionTransport(
         written += await connection.write(bytes.subarray(written));
       }
     },
-    closeWrite: () => connection.closeWrite(),
+    async closeWrite() {
+      try {
+        await connection.closeWrite();
+      } catch (error) {
+        // The peer has left: it needs no telling, and nothing is lost by it.
+        if (!(error instanceof Error && error.name === "NotConnected")) {
+          throw error;
+        }
+      }
+    },
     // It cannot end one direction of the peer's: close() drops what comes.
     cancel: () => RESOLVED,
     abort() {
@@ -802,9 +811,11 @@ export class Channel<T = Uint8Array>
    */
   get writable(): WritableStream<T> {
     return this.#writable ??= new WritableStream<T>({
+      // abort() of a sink would wait for what it is to end.
+      start: ({ signal }) =>
+        signal.addEventListener("abort", () => this.abort(signal.reason)),
       write: (message) => this.send(message),
       close: () => this.closeWrite(),
-      abort: (reason) => this.abort(reason),
     });
   }
 
@@ -921,6 +932,7 @@ export class Channel<T = Uint8Array>
         queued = this.#queued;
         for (let turn = 0; turn < IDLE_TURNS; turn++) await RESOLVED;
       } while (this.#queued > queued && this.#sealed.length === 0);
+      if (this.#released) break;
       if (this.#sealed.length === 0) this.#seal();
       const sealed = this.#sealed.shift();
       if (sealed === undefined) break;

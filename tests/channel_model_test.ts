@@ -677,7 +677,7 @@ for (const [transport, connect] of Object.entries(TRANSPORTS)) {
         },
       ),
       // What hangs is a failure too: with a limit it tells by which steps.
-      { seed: 4, numRuns: 80, timeout: 5_000 },
+      { seed: 4, numRuns: 60, timeout: 5_000 },
     );
   });
 }

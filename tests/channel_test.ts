@@ -222,13 +222,14 @@ class FakeConn implements DuplexStream {
 
   /** Answer the next reads with these bytes, or with the end. */
   async give(bytes: Uint8Array | null) {
-    do {
+    if (bytes === null) return (await this.reads.next()).resolve(null);
+    while (bytes.length > 0) {
       const { argument, resolve } = await this.reads.next();
-      const given = bytes && bytes.subarray(0, argument.length);
-      if (given) argument.set(given);
-      resolve(given && given.length);
-      bytes = given && bytes!.subarray(given.length);
-    } while (bytes && bytes.length > 0);
+      const part: Uint8Array = bytes.subarray(0, argument.length);
+      argument.set(part);
+      resolve(part.length);
+      bytes = bytes.subarray(part.length);
+    }
   }
 
   /** Take what is written next. */
@@ -881,30 +882,18 @@ Deno.test("Channel.receive() forgets its signal", async () => {
   const [left, right] = transformStreams();
   const a = new Channel(left);
   const b = new Channel(right);
-  let listeners = 0;
-  class Signal extends EventTarget {
-    readonly aborted = false;
-  }
-  const signal = Object.assign(new AbortController().signal, {
-    addEventListener: (
-      ...args: Parameters<EventTarget["addEventListener"]>
-    ) => {
-      listeners++;
-      Signal.prototype.addEventListener.apply(signal, args);
-    },
-    removeEventListener: (
-      ...args: Parameters<EventTarget["removeEventListener"]>
-    ) => {
-      listeners--;
-      Signal.prototype.removeEventListener.apply(signal, args);
-    },
-  });
+  const { signal } = new AbortController();
+  const listeners = new Set<unknown>();
+  signal.addEventListener = (_type: string, listener: unknown) =>
+    void listeners.add(listener);
+  signal.removeEventListener = (_type: string, listener: unknown) =>
+    void listeners.delete(listener);
   const received = b.receive({ signal });
-  assertEquals(listeners, 1);
+  assertEquals(listeners.size, 1);
   a.send(A);
   await received;
   await idle();
-  assertEquals(listeners, 0);
+  assertEquals(listeners.size, 0);
   a.abort();
   b.abort();
 });
@@ -1870,7 +1859,7 @@ Deno.test("Channel says why when the peer closes streams in memory", async () =>
 Deno.test("Channel fails for sending when the end cannot be written", async () => {
   const conn = new FakeConn();
   const channel = new Channel(conn);
-  const failure = new Deno.errors.NotConnected("not connected");
+  const failure = new Error("Cannot end");
   const ended = channel.closeWrite();
   (await conn.closeWrites.next()).reject(failure);
   assertStrictEquals(await reasonOf(ended), failure);
@@ -2220,6 +2209,22 @@ Deno.test("Channel.writable.abort() is abort()", async () => {
   assertStrictEquals(await reasonOf(a.closed), reason);
   assertStrictEquals(await reasonOf(a.receive()), reason);
   new Channel(right).abort();
+});
+
+Deno.test("Channel.writable.abort() does not wait for what waits", async () => {
+  for (const waiting of ["write", "close"] as const) {
+    const conn = new FakeConn();
+    const channel = new Channel(conn, { highWaterMark: 0 });
+    const writer = channel.writable.getWriter();
+    const written = waiting === "write" ? writer.write(A) : writer.close();
+    assert(await isPending(written));
+    const reason = new Error("enough");
+    const aborted = writer.abort(reason);
+    assertStrictEquals(await promptly(reasonOf(channel.closed)), reason);
+    assertStrictEquals(await promptly(reasonOf(written)), reason);
+    await Promise.allSettled([aborted]);
+    assertEquals(conn.closes, 1);
+  }
 });
 
 Deno.test("Channel.writable waits as send() does", async () => {
