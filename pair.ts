@@ -169,7 +169,9 @@ export interface SpawnModuleOptions<T> extends SpawnOptions<T> {
   permissions?: Deno.PermissionOptions;
   /**
    * Further flags for `deno run`, after those of {@linkcode spawnModule}. A `--config` or
-   * `--no-config` there replaces the parent's configuration.
+   * `--no-config` there replaces the parent's configuration. Grant permissions by
+   * `permissions`, not here: a bare `--allow-read` beside the one for the child's own
+   * files is of no effect.
    *
    * @default {[]}
    */
@@ -269,21 +271,27 @@ async function makeDirectory(parent: string | undefined): Promise<string> {
   }
   let directory;
   try {
-    const real = await Deno.realPath(parent);
-    // As long as the name that makeTempDir() will choose.
-    const example = `${real}/${"0".repeat(16)}`;
-    if (!fits(example)) {
-      throw new RangeError(
-        `its socket path would have ${
-          socketPathLength(example)
-        } bytes, and ${MAX_PATH_LENGTH} is the limit of the system`,
-      );
-    }
+    const real = await Deno.realPath(parent).catch((error) => {
+      checkLength(parent);
+      throw error;
+    });
+    checkLength(real);
     directory = await Deno.makeTempDir({ dir: real });
   } catch (error) {
     throw inDirectory(parent, error);
   }
   return directory;
+}
+
+function checkLength(directory: string) {
+  // As long as the name that makeTempDir() will choose.
+  const example = `${directory}/${"0".repeat(16)}`;
+  if (fits(example)) return;
+  throw new RangeError(
+    `its socket path would have ${
+      socketPathLength(example)
+    } bytes, and ${MAX_PATH_LENGTH} is the limit of the system`,
+  );
 }
 
 function inDirectory(directory: string, error: unknown): unknown {
@@ -323,6 +331,11 @@ async function listen(options: {
   gid?: number;
 }): Promise<Endpoint> {
   const { transport = Deno.build.os === "windows" ? "tcp" : "unix" } = options;
+  if (transport !== "tcp" && transport !== "unix") {
+    throw new TypeError(
+      `Cannot use transport: "${transport}" is neither "unix" nor "tcp"`,
+    );
+  }
   if (transport === "tcp") {
     const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
     const { port } = listener.addr;
@@ -405,6 +418,8 @@ class Reception {
   readonly #endpoint: Endpoint;
   readonly #token: Uint8Array;
   readonly #marker = newToken();
+  /** Whether the child is one that {@linkcode startModule} starts. */
+  readonly #isForModule: boolean;
   readonly #admitted = Promise.withResolvers<Deno.Conn>();
   readonly #handshakes = new Set<Handshake>();
   readonly #accepting: Promise<void>;
@@ -415,7 +430,8 @@ class Reception {
   /** Ends the wait for a free place. */
   #makeRoom = () => {};
 
-  constructor(endpoint: Endpoint, token: string) {
+  constructor(endpoint: Endpoint, token: string, isForModule = false) {
+    this.#isForModule = isForModule;
     this.admitted = this.#admitted.promise;
     this.admitted.catch(() => {});
     this.#endpoint = endpoint;
@@ -506,6 +522,8 @@ class Reception {
       drop: (why) => {
         if (!handshake.end()) return;
         conn.close();
+        // A module that fails to load is no stranger.
+        if (handshake.isExpected && this.#isForModule) return;
         this.#remember(new Error(`Dropped connection: ${why}`));
       },
     };
@@ -773,7 +791,7 @@ export async function launch<T = Uint8Array>(
   command: string | URL,
   options: SpawnOptions<T>,
   attach?: (place: { directory: string; token: string }) => Attachment,
-  argsFor: (address: Address) => string[] = () => options.args ?? [],
+  argsForModule?: (address: Address) => string[],
 ): Promise<Child<T>> {
   const connectTimeout = delayOf(
     "connectTimeout",
@@ -792,7 +810,7 @@ export async function launch<T = Uint8Array>(
   }
   const endpoint = await listen(options);
   const token = newToken();
-  const reception = new Reception(endpoint, token);
+  const reception = new Reception(endpoint, token, argsForModule !== undefined);
   let attachment: Attachment | undefined;
   try {
     if (attach) {
@@ -803,7 +821,7 @@ export async function launch<T = Uint8Array>(
       }
       attachment = attach({ directory: endpoint.directory, token });
     }
-    const args = argsFor(endpoint.address);
+    const args = argsForModule?.(endpoint.address) ?? options.args ?? [];
     const process = start(command, { ...options, args }, {
       ...endpoint.env,
       ...attachment?.env,

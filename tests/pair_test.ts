@@ -2054,3 +2054,36 @@ test("SOCKETPAIR_DEBUG is off unless it is 1 and may be read", async () => {
     assertEquals([code, stdout, stderr], [0, "", ""]);
   }
 });
+
+test("spawn() and socketPair() throw RangeError for a directory that is too long, also where it is missing", async () => {
+  const directory = `/tmp/${"x".repeat(110)}`;
+  for (
+    const start of [
+      () => spawn("true", { directory }),
+      () => socketPair({ directory }),
+    ]
+  ) {
+    await assertRejects(
+      start,
+      RangeError,
+      `${Deno.build.os === "linux" ? 107 : 103}`,
+    );
+  }
+});
+
+test("spawn() throws TypeError for an unknown transport", async () => {
+  const options = JSON.parse('{"transport":"udp"}');
+  await assertRejects(() => spawn("true", options), TypeError, '"udp"');
+});
+
+test("spawnModule() counts a module that fails to load as no stranger", async () => {
+  const error = await assertRejects(
+    () =>
+      spawnModule("data:application/javascript,throw new Error()", {
+        stderr: "null",
+      }),
+    ConnectError,
+  );
+  assertEquals(error.strangers, []);
+  assertEquals(error.status?.code, 1);
+});
