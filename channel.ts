@@ -406,7 +406,7 @@ interface Transport {
   write(bytes: Uint8Array): Promise<void>;
   closeWrite(): Promise<void>;
   /** End reading. */
-  cancel(reason: unknown): Promise<void>;
+  cancel(reason: unknown): void;
   /** End both. */
   abort(reason: unknown): void;
 }
@@ -446,7 +446,7 @@ function connectionTransport(
       }
     },
     // It cannot end one direction of the peer's: close() drops what comes.
-    cancel: () => RESOLVED,
+    cancel() {},
     abort() {
       try {
         connection.close();
@@ -490,7 +490,9 @@ function streamTransport(
       },
     write: (bytes) => writer.write(bytes),
     closeWrite: () => writer.close(),
-    cancel: (reason) => handled(reader.cancel(reason)),
+    cancel(reason) {
+      handled(reader.cancel(reason));
+    },
     abort(reason) {
       handled(reader.cancel(reason));
       handled(writer.abort(reason));

@@ -28,8 +28,6 @@ export const assertGreater: <T>(
   expected: T,
   message?: string,
 ) => void = lib.assertGreater;
-export const assertLess: <T>(actual: T, expected: T, message?: string) => void =
-  lib.assertLess;
 export const assertLessOrEqual: <T>(
   actual: T,
   expected: T,
