@@ -23,7 +23,6 @@
  * @module
  */
 
-import { concat } from "@std/bytes";
 import {
   FrameDecoder,
   FrameEncoder,
@@ -889,21 +888,19 @@ export class Channel<T = Uint8Array>
       this.#batched = this.#encoder.encodeInto(message, this.#batch, start);
       this.#queued += this.#batched - start;
     } else {
-      const parts = this.#encoder.encodeParts(message);
-      this.#seal();
-      const length = parts.reduce((sum, part) => sum + part.length, 0);
-      this.#queued += length;
       // Two writes cost less than copying, but the sender must wait for them: only one
       // that would wait anyway. Streams other than ours may keep what is written to them.
-      if (
-        this.#connection && this.#queued - this.#written >= this.#highWaterMark
-      ) {
-        for (const bytes of parts) {
-          if (bytes.length > 0) this.#sealed.push({ bytes, batch: undefined });
-        }
-        return this.#queued;
+      const isByReference = this.#connection !== undefined &&
+        this.#queued + space - this.#written >= this.#highWaterMark;
+      const parts = isByReference
+        ? this.#encoder.encodeParts(message)
+        : [this.#encoder.encode(message)];
+      this.#seal();
+      for (const bytes of parts) {
+        if (bytes.length > 0) this.#sealed.push({ bytes, batch: undefined });
+        this.#queued += bytes.length;
       }
-      this.#sealed.push({ bytes: concat(parts), batch: undefined });
+      if (isByReference) return this.#queued;
     }
     return Math.min(this.#queued, this.#queued - this.#highWaterMark + 1);
   }

@@ -26,7 +26,6 @@
  * @module
  */
 
-import { concat } from "@std/bytes";
 import { type Channel, text } from "./channel.ts";
 import { ConnectError, spawnModule } from "./pair.ts";
 
@@ -136,6 +135,7 @@ async function filter() {
 
 /** Write messages and line ends to standard output, as many at once as have come. */
 async function write(channel: Channel, lineEnds: Uint8Array[]) {
+  const { concat } = await import("@std/bytes");
   const writer = Deno.stdout.writable.getWriter();
   let batch: Uint8Array[] = [];
   let writing: Promise<void> | undefined;

@@ -244,8 +244,8 @@ function delayOf(name: string, value: number): number {
 interface Endpoint {
   readonly listener: Deno.Listener | Deno.UnixListener;
   readonly address: Address;
-  /** The directory of the socket; TCP needs none. */
-  readonly directory: string | undefined;
+  /** The directory of the socket, until it is removed; TCP needs none. */
+  directory: string | undefined;
   /** What tells the child where. */
   readonly env: Record<string, string>;
 }
@@ -660,8 +660,10 @@ function isUnix(conn: Deno.Conn): conn is Deno.UnixConn {
   return conn.localAddr.transport === "unix";
 }
 
-async function removeEndpoint({ directory }: Endpoint) {
-  if (directory !== undefined) await removeDirectory(directory);
+async function removeEndpoint(endpoint: Endpoint) {
+  if (endpoint.directory === undefined) return;
+  await removeDirectory(endpoint.directory);
+  endpoint.directory = undefined;
 }
 
 /** A child process and the channel to it: what {@linkcode spawn} resolves to. */

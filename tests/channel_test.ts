@@ -2350,6 +2350,27 @@ Deno.test("Channel.ref() keeps the process alive while it waits for a message", 
   await child.close();
 });
 
+Deno.test("Channel over a connection loads no web streams", async () => {
+  await using child = await spawn(Deno.execPath(), {
+    args: [
+      "eval",
+      `for (const name of ["TransformStream", "ReadableStream", "WritableStream"]) {
+        Object.defineProperty(globalThis, name, {
+          get: () => { throw new Error(name + " is looked up"); },
+        });
+      }
+      const { connectToParent } = await import("${
+        import.meta.resolve("../mod.ts")
+      }");
+      const parent = await connectToParent();
+      for await (const message of parent) await parent.send(message);`,
+    ],
+    cwd: new URL("..", import.meta.url),
+  });
+  await child.channel.send(A);
+  assertEquals(await child.channel.receive(), A);
+});
+
 // What pair.ts uses besides.
 
 testOver(

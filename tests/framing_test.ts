@@ -2082,3 +2082,14 @@ Deno.test("FrameDecoderStream refuses a message that no ArrayBuffer can hold", a
   assertInstanceOf(error, FrameTooLargeError);
   assertEquals(error.length, 2 ** 48 - 1);
 });
+
+Deno.test("FrameEncoderStream and FrameDecoderStream are TransformStreams, and can be extended", async () => {
+  class Encoder extends FrameEncoderStream {}
+  const encoder = new Encoder({ framing: varint() });
+  assertInstanceOf(encoder, Encoder);
+  assertInstanceOf(encoder, FrameEncoderStream);
+  assertInstanceOf(encoder, TransformStream);
+  assertInstanceOf(new FrameDecoderStream(), TransformStream);
+  const frames = ReadableStream.from([toBytes("taco")]).pipeThrough(encoder);
+  assertEquals(await Array.fromAsync(frames), [toBytes("\x04taco")]);
+});
