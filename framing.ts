@@ -471,20 +471,16 @@ export function lengthField(options: LengthFieldOptions = {}): Framing {
   const overhead = strip - headerLength - adjustment;
   const maxValue = Math.min(2 ** (8 * size) - 1, Number.MAX_SAFE_INTEGER);
 
-  // A DataView costs more to make than to use: keep the last one. What it is of is kept
-  // beside it, for a view of a buffer that has shrunk does not tell.
+  // A DataView costs more to make than to use: keep the last one, and what it is of.
   let view: DataView = new DataView(NO_BYTES.buffer);
-  let viewed: ArrayBufferLike = NO_BYTES.buffer;
-  let viewedOffset = 0;
+  let viewed: Uint8Array = NO_BYTES;
   let viewedLength = 0;
-  function viewOf({ buffer, byteOffset, byteLength }: Uint8Array): DataView {
-    if (
-      buffer !== viewed || byteOffset !== viewedOffset ||
-      byteLength !== viewedLength
-    ) {
+  function viewOf(bytes: Uint8Array): DataView {
+    // The length of a view of a resizable buffer changes.
+    if (bytes !== viewed || bytes.byteLength !== viewedLength) {
+      const { buffer, byteOffset, byteLength } = bytes;
       view = new DataView(buffer, byteOffset, byteLength);
-      viewed = buffer;
-      viewedOffset = byteOffset;
+      viewed = bytes;
       viewedLength = byteLength;
     }
     return view;

@@ -269,6 +269,12 @@ const PEERS = new Map<string, Peer>(Object.entries<Peer>({
     workloads: ALL,
     command: () => deno("deno_conn.ts"),
   },
+  "deno-own": {
+    title: "Deno.Conn by hand, an ArrayBuffer each",
+    tool: "deno",
+    workloads: ["oneway-64", "oneway-4k", "oneway-64k", "oneway-1m"],
+    command: () => deno("deno_own.ts"),
+  },
   "ours": {
     title: "socketpair, send/receive",
     tool: "deno",

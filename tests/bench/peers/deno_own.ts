@@ -1,0 +1,108 @@
+// The most that Deno gives by hand for messages that are the receiver's to keep, as those of receive() are: each in an
+// ArrayBuffer of its own. Nothing frames them, and what one write may hold of them is made beforehand.
+//
+// usage: deno run -A deno_own.ts oneway SIZE COUNT WARM
+
+/** Of messages sent together, in bytes. */
+const BATCH_LENGTH = 64 * 1024;
+/** Messages from this length on, in bytes, are read straight into the memory that is theirs. */
+const LARGE_LENGTH = 32 * 1024;
+
+const isChild = Deno.args[0] === "child";
+const [size = 0, count = 0, warm = 0] = Deno.args.slice(isChild ? 2 : 1)
+  .map(Number);
+
+async function sendMany(conn: Deno.Conn, n: number): Promise<void> {
+  const together = Math.max(1, Math.floor(BATCH_LENGTH / size));
+  const batch = new Uint8Array(together * size).fill(0x78);
+  for (let left = n * size; left > 0;) {
+    const length = Math.min(left, batch.length);
+    for (let sent = 0; sent < length;) {
+      sent += await conn.write(batch.subarray(sent, length));
+    }
+    left -= length;
+  }
+}
+
+async function read(conn: Deno.Conn, into: Uint8Array): Promise<number> {
+  const length = await conn.read(into);
+  if (length === null) {
+    throw new Error("Cannot receive: the other side has closed");
+  }
+  return length;
+}
+
+async function receiveLarge(conn: Deno.Conn): Promise<Uint8Array> {
+  const message = new Uint8Array(size);
+  for (let length = 0; length < size;) {
+    length += await read(conn, message.subarray(length));
+  }
+  return message;
+}
+
+async function receiveMany(conn: Deno.Conn, n: number): Promise<number> {
+  const buffer = new Uint8Array(256 * 1024);
+  let received = 0;
+  if (size >= LARGE_LENGTH) {
+    for (; received < n; received++) await receiveLarge(conn);
+    return received;
+  }
+  for (let end = 0; received < n;) {
+    end += await read(conn, buffer.subarray(end));
+    let start = 0;
+    for (; end - start >= size; start += size) {
+      const message = buffer.slice(start, start + size);
+      received += message.length / size;
+    }
+    buffer.copyWithin(0, start, end);
+    end -= start;
+  }
+  return received;
+}
+
+async function sendNumber(conn: Deno.Conn, n: number): Promise<void> {
+  await conn.write(new Uint8Array(Uint32Array.of(n).buffer));
+}
+
+async function receiveNumber(conn: Deno.Conn): Promise<number> {
+  const number = new Uint32Array(1);
+  await conn.read(new Uint8Array(number.buffer));
+  return number[0] ?? 0;
+}
+
+if (isChild) {
+  using conn = await Deno.connect({
+    transport: "unix",
+    path: Deno.env.get("BENCH_PATH") ?? "",
+  });
+  for (const n of [warm, count]) {
+    await sendNumber(conn, await receiveMany(conn, n));
+  }
+  await conn.read(new Uint8Array(1));
+} else {
+  const directory = await Deno.makeTempDir();
+  const path = `${directory}/socket`;
+  using listener = Deno.listen({ transport: "unix", path });
+  const process = new Deno.Command(Deno.execPath(), {
+    args: ["run", "-A", import.meta.filename ?? "", "child", ...Deno.args],
+    env: { BENCH_PATH: path },
+    stdin: "null",
+    stdout: "inherit",
+    stderr: "inherit",
+  }).spawn();
+  const conn = await listener.accept();
+  await Deno.remove(directory, { recursive: true });
+  await sendMany(conn, warm);
+  await receiveNumber(conn);
+  const began = performance.now();
+  await sendMany(conn, count);
+  const messages = await receiveNumber(conn);
+  console.log(
+    JSON.stringify({
+      messages,
+      seconds: (performance.now() - began) / 1000,
+    }),
+  );
+  conn.close();
+  await process.status;
+}
