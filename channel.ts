@@ -370,19 +370,17 @@ interface Sealed {
 }
 
 /** Someone who waits until `#written` is `target` or more. */
-interface Sender {
+interface Sender extends PromiseWithResolvers<void> {
   target: number;
-  resolve(): void;
-  reject(reason: unknown): void;
 }
 
 /** Someone who waits for a message. */
 interface Receiver {
   into: Uint8Array | undefined;
-  /** Take the bytes of a message. */
-  deliver(bytes: Uint8Array): void;
-  /** Take the end of the stream. */
-  end(): void;
+  promise: Promise<unknown>;
+  onMessage(bytes: Uint8Array): unknown;
+  onEnd(): unknown;
+  resolve(value: unknown): void;
   reject(reason: unknown): void;
 }
 
@@ -402,7 +400,8 @@ function isConnection(
 interface Transport {
   /** Read into the decoder; `false` at the end. */
   read(): Promise<boolean>;
-  write(bytes: Uint8Array): Promise<void>;
+  /** Write some bytes or all, and return how many. */
+  write(bytes: Uint8Array): Promise<number>;
   closeWrite(): Promise<void>;
   /** End reading. */
   cancel(reason: unknown): void;
@@ -420,20 +419,18 @@ function connectionTransport(
   connection: Connection,
   decoder: FrameDecoder,
 ): Transport {
+  let target: Uint8Array;
+  function take(length: number | null): boolean {
+    if (length === null) return false;
+    decoder.commit(target.subarray(0, length));
+    return true;
+  }
   return {
-    async read() {
-      const target = decoder.readTarget(READ_BUFFER_LENGTH);
-      const length = await connection.read(target);
-      if (length === null) return false;
-      decoder.commit(target.subarray(0, length));
-      return true;
+    read() {
+      target = decoder.readTarget(READ_BUFFER_LENGTH);
+      return connection.read(target).then(take);
     },
-    async write(bytes) {
-      let written = await connection.write(bytes);
-      while (written < bytes.length) {
-        written += await connection.write(bytes.subarray(written));
-      }
-    },
+    write: (bytes) => connection.write(bytes),
     async closeWrite() {
       try {
         await connection.closeWrite();
@@ -487,7 +484,12 @@ function streamTransport(
         decoder.push(value);
         return true;
       },
-    write: (bytes) => writer.write(bytes),
+    async write(bytes) {
+      // The stream may transfer it.
+      const { length } = bytes;
+      await writer.write(bytes);
+      return length;
+    },
     closeWrite: () => writer.close(),
     cancel(reason) {
       handled(reader.cancel(reason));
@@ -497,6 +499,15 @@ function streamTransport(
       handled(writer.abort(reason));
     },
   };
+}
+
+/** Reject a promise that may not be awaited. */
+function refuse(
+  { promise, reject }: Pick<Receiver, "promise" | "reject">,
+  reason: unknown,
+) {
+  handled(promise);
+  reject(reason);
 }
 
 /** What nobody awaits must not count as unhandled. */
@@ -662,7 +673,7 @@ export class Channel<T = Uint8Array>
     } catch (error) {
       return rejected(error);
     }
-    if (!this.#pumping) this.#startPump();
+    if (!this.#pumping) void this.#pump();
     return this.#until(target, this.#senders);
   }
 
@@ -919,40 +930,44 @@ export class Channel<T = Uint8Array>
     this.#batched = 0;
   }
 
-  #startPump() {
-    this.#pumping = true;
-    this.#pump().catch((error) => this.#failWriting(error));
-  }
-
   async #pump() {
-    do {
-      let queued;
+    this.#pumping = true;
+    try {
       do {
-        queued = this.#queued;
-        for (let turn = 0; turn < IDLE_TURNS; turn++) await RESOLVED;
-      } while (this.#queued > queued && this.#sealed.length === 0);
-      if (this.#released) break;
-      if (this.#sealed.length === 0) this.#seal();
-      const sealed = this.#sealed.shift();
-      if (sealed === undefined) break;
-      // A stream may transfer what is written to it.
-      const { length } = sealed.bytes;
-      await this.#transport.write(sealed.bytes);
-      this.#written += length;
-      if (sealed.batch && this.#freeBatches.length < MAX_FREE_BATCHES) {
-        this.#freeBatches.push(sealed.batch);
-      }
-      this.#wake(this.#senders);
-      this.#wake(this.#flushes);
-    } while (this.#written < this.#queued);
-    this.#pumping = false;
+        let queued;
+        do {
+          queued = this.#queued;
+          for (let turn = 0; turn < IDLE_TURNS; turn++) await RESOLVED;
+        } while (this.#queued > queued && this.#sealed.length === 0);
+        if (this.#released) break;
+        if (this.#sealed.length === 0) this.#seal();
+        const sealed = this.#sealed.shift();
+        if (sealed === undefined) break;
+        let { bytes } = sealed;
+        const end = this.#written + bytes.length;
+        while (true) {
+          const written = await this.#transport.write(bytes);
+          this.#written += written;
+          if (this.#written === end) break;
+          bytes = bytes.subarray(written);
+        }
+        if (sealed.batch && this.#freeBatches.length < MAX_FREE_BATCHES) {
+          this.#freeBatches.push(sealed.batch);
+        }
+        this.#wake(this.#senders);
+        this.#wake(this.#flushes);
+      } while (this.#written < this.#queued);
+      this.#pumping = false;
+    } catch (error) {
+      this.#failWriting(error);
+    }
   }
 
   #until(target: number, waiting: Queue<Sender>): Promise<void> {
     if (target <= this.#written) return RESOLVED;
     const { promise, resolve, reject } = Promise.withResolvers<void>();
-    waiting.push({ target, resolve, reject });
-    return handled(promise);
+    waiting.push({ target, promise, resolve, reject });
+    return promise;
   }
 
   #wake(waiting: Queue<Sender>) {
@@ -1029,14 +1044,10 @@ export class Channel<T = Uint8Array>
     const { promise, resolve, reject } = Promise.withResolvers<R>();
     const receiver: Receiver = {
       into,
-      deliver(bytes) {
-        try {
-          resolve(onMessage(bytes));
-        } catch (error) {
-          reject(error);
-        }
-      },
-      end: () => resolve(onEnd()),
+      promise,
+      onMessage,
+      onEnd,
+      resolve,
       reject,
     };
     this.#receivers.push(receiver);
@@ -1050,7 +1061,7 @@ export class Channel<T = Uint8Array>
       promise.then(forget, forget);
     }
     this.#startReading();
-    return handled(promise);
+    return promise;
   }
 
   /** Decode the next message. What is wrong with the bytes fails the channel. */
@@ -1066,21 +1077,24 @@ export class Channel<T = Uint8Array>
   }
 
   #startReading() {
-    if (this.#reading) return;
-    this.#reading = true;
-    this.#readWhileWanted().catch((error) => this.#failReading(error));
+    if (!this.#reading) void this.#readWhileWanted();
   }
 
   async #readWhileWanted() {
-    while (
-      !this.#streamEnded && !this.#released &&
-      (this.#receivers.length > 0 || this.#discarding ||
-        (this.#watched && this.#decoder.isIdle))
-    ) {
-      if (await this.#transport.read()) this.#deliver();
-      else this.#endOfStream();
+    this.#reading = true;
+    try {
+      while (
+        !this.#streamEnded && !this.#released &&
+        (this.#receivers.length > 0 || this.#discarding ||
+          (this.#watched && this.#decoder.isIdle))
+      ) {
+        if (await this.#transport.read()) this.#deliver();
+        else this.#endOfStream();
+      }
+      this.#reading = false;
+    } catch (error) {
+      this.#failReading(error);
     }
-    this.#reading = false;
   }
 
   #deliver() {
@@ -1095,12 +1109,19 @@ export class Channel<T = Uint8Array>
         bytes = this.#next(receiver.into);
       } catch (error) {
         // It has been rejected with the others, if the channel has failed.
-        if (!this.#failure) this.#receivers.shift()?.reject(error);
+        if (!this.#failure) {
+          this.#receivers.shift();
+          refuse(receiver, error);
+        }
         continue;
       }
       if (bytes === undefined) return;
       this.#receivers.shift();
-      receiver.deliver(bytes);
+      try {
+        receiver.resolve(receiver.onMessage(bytes));
+      } catch (error) {
+        refuse(receiver, error);
+      }
     }
   }
 
@@ -1110,8 +1131,8 @@ export class Channel<T = Uint8Array>
     this.#streamEnded = this.#readEnded = true;
     const failure = this.#writeFailure;
     for (let receiver; (receiver = this.#receivers.shift()) !== undefined;) {
-      if (failure) receiver.reject(failure.reason);
-      else receiver.end();
+      if (failure) refuse(receiver, failure.reason);
+      else receiver.resolve(receiver.onEnd());
     }
     this.#settle();
   }
@@ -1120,7 +1141,7 @@ export class Channel<T = Uint8Array>
     this.#discarding = true;
     this.#decoder.clear();
     for (let receiver; (receiver = this.#receivers.shift()) !== undefined;) {
-      receiver.end();
+      receiver.resolve(receiver.onEnd());
     }
   }
 
@@ -1180,7 +1201,7 @@ export class Channel<T = Uint8Array>
     this.#failure = { reason };
     this.#endSending(reason);
     for (let receiver; (receiver = this.#receivers.shift()) !== undefined;) {
-      receiver.reject(reason);
+      refuse(receiver, reason);
     }
     this.#release(reason);
   }
@@ -1210,7 +1231,7 @@ export class Channel<T = Uint8Array>
     this.#sendable = false;
     for (const waiting of [this.#senders, this.#flushes]) {
       for (let sender; (sender = waiting.shift()) !== undefined;) {
-        sender.reject(reason);
+        refuse(sender, reason);
       }
     }
     this.#closed.reject(reason);
