@@ -581,7 +581,7 @@ export class Channel<T = Uint8Array>
   readonly #transport: Transport;
 
   // Sending. Positions count bytes, with headers, since the channel began.
-  #batch = new Uint8Array(BATCH_LENGTH);
+  #batch: Uint8Array<ArrayBuffer> | undefined;
   #batched = 0;
   #sealed = new Queue<Sealed>();
   #freeBatches: Uint8Array<ArrayBuffer>[] = [];
@@ -896,6 +896,7 @@ export class Channel<T = Uint8Array>
       const limit = this.#sealed.length > 0 ? BATCH_LENGTH : BATCH_TARGET;
       if (this.#batched + space > limit) this.#seal();
       const start = this.#batched;
+      this.#batch ??= this.#freeBatches.pop() ?? new Uint8Array(BATCH_LENGTH);
       this.#batched = this.#encoder.encodeInto(message, this.#batch, start);
       this.#queued += this.#batched - start;
     } else {
@@ -917,12 +918,12 @@ export class Channel<T = Uint8Array>
   }
 
   #seal() {
-    if (this.#batched === 0) return;
     const batch = this.#batch;
+    if (batch === undefined || this.#batched === 0) return;
     if (this.#connection) {
       const bytes = batch.subarray(0, this.#batched);
       this.#sealed.push({ bytes, batch });
-      this.#batch = this.#freeBatches.pop() ?? new Uint8Array(BATCH_LENGTH);
+      this.#batch = undefined;
     } else {
       const bytes = batch.slice(0, this.#batched);
       this.#sealed.push({ bytes, batch: undefined });
