@@ -1355,14 +1355,9 @@ function grantOf(name: PermissionName, value: string | URL): string {
 
 /** What a child imports of this package, if it is on this machine. */
 function ownFiles(): string[] {
-  const urls = ["mod", "pair", "channel", "framing", "descriptors"]
-    .map((name) => import.meta.resolve(`./${name}.ts`));
-  try {
-    urls.push(import.meta.resolve("@std/bytes"));
-  } catch {
-    // A bundler has put it into this file.
-  }
-  return urls.filter((url) => url.startsWith("file:"))
+  return ["mod", "pair", "channel", "framing", "descriptors"]
+    .map((name) => import.meta.resolve(`./${name}.ts`))
+    .filter((url) => url.startsWith("file:"))
     .map((url) => nodeUrl().fileURLToPath(url));
 }
 
