@@ -1000,6 +1000,7 @@ export class FrameEncoder {
 
   /** Return the frame. */
   encode(message: Uint8Array): Uint8Array<ArrayBuffer> {
+    this.#checkLength(message);
     const bytes = new Uint8Array(message.length + this.maxOverhead);
     const end = this.encodeInto(message, bytes, 0);
     return end < bytes.length ? bytes.slice(0, end) : bytes;
