@@ -118,7 +118,7 @@ export function bytes(): Serialization<Uint8Array> {
  * import { text } from "@socketpair/socketpair/channel";
  * import { assertEquals, assertThrows } from "@std/assert";
  *
- * assertEquals(text().serialize("é"), new Uint8Array([0xc3, 0xa9]));
+ * assertEquals(text().serialize("\u00e9"), new Uint8Array([0xc3, 0xa9]));
  * assertThrows(() => text().deserialize(new Uint8Array([0xff])), TypeError);
  * ```
  *
@@ -604,6 +604,8 @@ export class Channel<T = Uint8Array>
   #readEnded = false;
   #discarding = false;
   #draining = false;
+  readonly #toMessage = (bytes: Uint8Array): T =>
+    this.#serialization.deserialize(bytes);
 
   // Both.
   #failure: Failure | undefined;
@@ -1007,9 +1009,6 @@ export class Channel<T = Uint8Array>
 
   // Receiving: a message is decoded when it is asked for, and bytes are read while
   // somebody waits, so that what nobody asks for stays with the peer.
-
-  readonly #toMessage = (bytes: Uint8Array): T =>
-    this.#serialization.deserialize(bytes);
 
   #request<R>(
     onMessage: (bytes: Uint8Array) => R,

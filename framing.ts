@@ -7,7 +7,7 @@
  * | {@linkcode lengthField} | `08 00 00 00` `taco cat` | nearly everything; every option of Netty's decoder |
  * | {@linkcode varint} | `08` `taco cat` | protobuf delimited, libp2p |
  * | {@linkcode netstring} | `8:` `taco cat` `,` | SCGI, qmail, Twisted |
- * | {@linkcode contentLength} | `Content-Length: 8␍␊␍␊` `taco cat` | LSP, DAP |
+ * | {@linkcode contentLength} | `Content-Length: 8\r\n\r\n` `taco cat` | LSP, DAP |
  *
  * {@linkcode FrameEncoderStream} and {@linkcode FrameDecoderStream} apply one to
  * web streams. This module uses nothing of Deno: it runs wherever web streams do.
@@ -758,7 +758,10 @@ export function netstring(): Framing {
 /** The most bytes of a header block that {@linkcode contentLength} reads. */
 const MAX_HEADER_BLOCK_LENGTH = 4096;
 
-const CONTENT_LENGTH = new TextEncoder().encode("Content-Length: ");
+const CONTENT_LENGTH = Uint8Array.from(
+  "Content-Length: ",
+  (character) => character.charCodeAt(0),
+);
 
 function endOfHeaderBlock(bytes: Uint8Array, start: number, end: number) {
   for (let at = start; at + 4 <= end; at++) {

@@ -76,7 +76,7 @@ Usage:
 
 A message that begins with "-" comes after "--".`;
 
-const CHILD = new URL("./child.ts", import.meta.url);
+const CHILD = import.meta.resolve("./child.ts");
 
 /** A line of a file may be longer than the default limit. */
 const MAX_LINE_LENGTH = 2 ** 32 - 1;
@@ -175,8 +175,8 @@ async function main(args: string[]): Promise<number> {
   }
   const messages = args.filter((_, index) => index !== separator);
   // What comes from a registry is imported by the child out of the cache.
-  if (CHILD.protocol !== "file:") {
-    await import(CHILD.href, { with: { type: "text" } });
+  if (!CHILD.startsWith("file:")) {
+    await import(CHILD, { with: { type: "text" } });
   }
   try {
     if (isFilter) await filter();

@@ -152,7 +152,7 @@ function traffic(
 // The counts keep C busy for 0.3 to 1 s on the 2-core machine.
 const both = traffic("Both ways at once, 4 KiB", "both", 4 * KIB, 100_000);
 const children = quick ? 10 : 100;
-const spawns = quick ? 3 : 10;
+const spawns = quick ? 3 : 20;
 const WORKLOADS = new Map<string, Workload>(Object.entries({
   "roundtrip-64": traffic("Round trip, 64 B", "roundtrip", 64, 10_000, {
     unit: "round trips/s",
@@ -275,6 +275,12 @@ const PEERS = new Map<string, Peer>(Object.entries<Peer>({
     workloads: ["oneway-64", "oneway-4k", "oneway-64k", "oneway-1m"],
     command: () => deno("deno_own.ts"),
   },
+  "deno-spawn": {
+    title: "Deno.Command by hand, the child of ours",
+    tool: "deno",
+    workloads: ["spawn"],
+    command: () => deno("deno_spawn.ts"),
+  },
   "ours": {
     title: "socketpair, send/receive",
     tool: "deno",
@@ -343,7 +349,10 @@ const FLOORS: readonly Floor[] = [
     against: "deno-conn",
     aim: 0.8,
   })),
-  ...ours("spawn", { "deno-conn": 0.8 }, { "deno-conn": 0.95 }),
+  ...ours("spawn", { "deno-spawn": 0.8, "deno-conn": 0.8 }, {
+    "deno-spawn": 0.95,
+    "deno-conn": 0.95,
+  }),
 ];
 
 /** What stdout of a process says, line by line. */

@@ -2,8 +2,13 @@
 //
 // usage: deno run -A ours.ts send|json|streams|into WORKLOAD SIZE COUNT WARM
 
-import { type Channel, json } from "../../../channel.ts";
-import { type Child, connectToParent, spawn } from "../../../pair.ts";
+import {
+  type Channel,
+  type Child,
+  connectToParent,
+  json,
+  spawn,
+} from "../../../mod.ts";
 
 const PAUSE_EVERY = 8 << 20;
 const PAUSE = 10;
