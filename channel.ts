@@ -77,6 +77,46 @@ export interface Serialization<T> {
   deserialize(bytes: Uint8Array): T;
 }
 
+/** What a decoder puts where the bytes are wrong; a text may also hold it. */
+const REPLACEMENT = "\ufffd";
+
+/** Bytes that a message may have to be serialized into {@linkcode scratch}. */
+const SCRATCH_LENGTH = 64 * 1024;
+
+/** Where the bytes of a message are until they are in a batch. */
+let scratch: Uint8Array<ArrayBuffer> | undefined;
+
+/**
+ * What a channel uses in place of a serialization of ours, found by its `serialize`: that
+ * one makes bytes which last until the next call, and `deserialize` keeps nothing of its
+ * bytes. A message then costs neither side an `ArrayBuffer`, which takes 1 us: a text of 64
+ * bytes is sent twice as fast, and received 2.7 times.
+ */
+const SPARING = new WeakMap<object, Serialization<unknown>>();
+
+function sparing<T>(
+  serialization: Serialization<T>,
+  serialize: (message: T) => Uint8Array,
+): Serialization<T> {
+  const { deserialize } = serialization;
+  const spared: Serialization<T> = { serialize, deserialize };
+  SPARING.set(
+    serialization.serialize,
+    spared as Serialization<unknown>,
+  );
+  return serialization;
+}
+
+function sparingOf<T>(
+  { serialize, deserialize }: Serialization<T>,
+): Serialization<T> | undefined {
+  const spared = SPARING.get(serialize);
+  // Somebody may have put another one there.
+  return spared?.deserialize === deserialize
+    ? spared as Serialization<T>
+    : undefined;
+}
+
 /**
  * Send `Uint8Array`s as they are.
  *
@@ -126,27 +166,44 @@ export function bytes(): Serialization<Uint8Array> {
  */
 export function text(): Serialization<string> {
   const encoder = new TextEncoder();
-  const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
-  return {
+  // Deno decodes 3 to 9 times as fast where it may replace what is wrong: the strict one
+  // tells whether it has.
+  const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
+  const strict = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
+
+  function check(message: string) {
+    if (typeof message !== "string") {
+      throw new TypeError("Cannot send message: it is not a string");
+    }
+    if (!message.isWellFormed()) {
+      throw new TypeError("Cannot send message: it holds a lone surrogate");
+    }
+  }
+
+  return sparing({
     serialize(message) {
-      if (typeof message !== "string") {
-        throw new TypeError("Cannot send message: it is not a string");
-      }
-      if (!message.isWellFormed()) {
-        throw new TypeError("Cannot send message: it holds a lone surrogate");
-      }
+      check(message);
       return encoder.encode(message);
     },
     deserialize(bytes) {
       try {
-        return decoder.decode(bytes);
+        const message = decoder.decode(bytes);
+        return message.includes(REPLACEMENT) ? strict.decode(bytes) : message;
       } catch (cause) {
         throw new TypeError("Cannot receive message: it is not UTF-8", {
           cause,
         });
       }
     },
-  };
+  }, (message) => {
+    check(message);
+    if (message.length > SCRATCH_LENGTH) return encoder.encode(message);
+    scratch ??= new Uint8Array(SCRATCH_LENGTH);
+    const { read, written } = encoder.encodeInto(message, scratch);
+    return read === message.length
+      ? scratch.subarray(0, written)
+      : encoder.encode(message);
+  });
 }
 
 /**
@@ -172,27 +229,31 @@ export function text(): Serialization<string> {
  * @returns The serialization.
  */
 export function json<T>(): Serialization<T> {
-  const { serialize, deserialize } = text();
-  return {
-    serialize(message) {
-      let string: string | undefined;
-      try {
-        string = JSON.stringify(message);
-      } catch (cause) {
-        throw new TypeError(
-          `Cannot send message: it has no JSON form: ${messageOf(cause)}`,
-          { cause },
-        );
-      }
-      if (string === undefined) {
-        throw new TypeError(
-          `Cannot send message: ${typeof message} has no JSON form`,
-        );
-      }
-      return serialize(string);
-    },
+  const strings = text();
+  const sparingStrings = sparingOf(strings) ?? strings;
+
+  function stringify(message: T): string {
+    let string: string | undefined;
+    try {
+      string = JSON.stringify(message);
+    } catch (cause) {
+      throw new TypeError(
+        `Cannot send message: it has no JSON form: ${messageOf(cause)}`,
+        { cause },
+      );
+    }
+    if (string === undefined) {
+      throw new TypeError(
+        `Cannot send message: ${typeof message} has no JSON form`,
+      );
+    }
+    return string;
+  }
+
+  return sparing({
+    serialize: (message) => strings.serialize(stringify(message)),
     deserialize(bytes) {
-      const string = deserialize(bytes);
+      const string = strings.deserialize(bytes);
       try {
         return JSON.parse(string);
       } catch (cause) {
@@ -202,7 +263,7 @@ export function json<T>(): Serialization<T> {
         );
       }
     },
-  };
+  }, (message) => sparingStrings.serialize(stringify(message)));
 }
 
 /**
@@ -573,6 +634,8 @@ export class Channel<T = Uint8Array>
   }
 
   readonly #serialization: Serialization<T>;
+  /** Whether `deserialize()` may keep its bytes. */
+  readonly #keepsBytes: boolean;
   readonly #encoder: FrameEncoder;
   readonly #decoder: FrameDecoder;
   readonly #highWaterMark: number;
@@ -628,8 +691,11 @@ export class Channel<T = Uint8Array>
    */
   constructor(stream: DuplexStream, options: ChannelOptions<T> = {}) {
     // Without the option T is Uint8Array: it can only be inferred from there.
-    this.#serialization = options.serialization ??
+    const serialization = options.serialization ??
       bytes() as Serialization<unknown> as Serialization<T>;
+    const spared = sparingOf(serialization);
+    this.#serialization = spared ?? serialization;
+    this.#keepsBytes = spared === undefined;
     this.#encoder = new FrameEncoder(options);
     this.#decoder = new FrameDecoder(options);
     this.#highWaterMark = options.highWaterMark ?? DEFAULT_HIGH_WATER_MARK;
@@ -903,8 +969,10 @@ export class Channel<T = Uint8Array>
       this.#queued += this.#batched - start;
     } else {
       // Two writes cost less than copying, but the sender must wait for them: only one
-      // that would wait anyway. Streams other than ours may keep what is written to them.
+      // that would wait anyway. Streams other than ours may keep what is written to them,
+      // and what is in scratch memory is gone by then.
       const isByReference = this.#connection !== undefined &&
+        message.length > SCRATCH_LENGTH &&
         this.#queued + space - this.#written >= this.#highWaterMark;
       const parts = isByReference
         ? this.#encoder.encodeParts(message)
@@ -1067,7 +1135,7 @@ export class Channel<T = Uint8Array>
   /** Decode the next message. What is wrong with the bytes fails the channel. */
   #next(into: Uint8Array | undefined): Uint8Array | undefined {
     try {
-      const bytes = this.#decoder.next(into);
+      const bytes = this.#decoder.next(into, this.#keepsBytes);
       if (bytes) this.#trace?.(`received frame of ${bytes.length} bytes`);
       return bytes;
     } catch (error) {

@@ -1106,9 +1106,11 @@ export class FrameDecoder {
    * @param into Memory for the message; without it, the message gets an `ArrayBuffer` of
    * its own. Once a message has begun to arrive in it, `into` is not looked at again: it
    * may have been transferred.
+   * @param isToKeep Whether the message outlasts the next call. If not, and without
+   * `into`, it may be a view of what has arrived.
    * @throws {ViewTooShortError} If the message is longer than `into`. It stays.
    */
-  next(into?: Uint8Array): Uint8Array | undefined {
+  next(into?: Uint8Array, isToKeep = true): Uint8Array | undefined {
     if (this.#header === undefined) {
       const header = this.#peekHeader();
       if (header === undefined) return undefined;
@@ -1117,15 +1119,18 @@ export class FrameDecoder {
       const start = this.#start + messageOffset;
       const frameLength = this.#frameLength(header);
       if (this.#end - this.#start >= frameLength) {
-        const message = into === undefined
-          ? new Uint8Array(this.#bytes.subarray(start, start + messageLength))
-          : fill(into, this.#bytes.subarray(start, start + messageLength));
+        const arrived = this.#bytes.subarray(start, start + messageLength);
+        const message = into !== undefined
+          ? fill(into, arrived)
+          : isToKeep
+          ? new Uint8Array(arrived)
+          : arrived;
         if (this.#trailerLength > 0) {
           this.#checkTrailer(message, start + messageLength, header);
         }
         this.#start += frameLength;
         this.#position += frameLength;
-        if (into === undefined) hastenCollection(message);
+        if (into === undefined && isToKeep) hastenCollection(message);
         return message;
       }
       this.#header = header;
