@@ -1005,11 +1005,11 @@ export class Channel<T = Uint8Array>
     this.#pumping = true;
     try {
       do {
-        let queued;
-        do {
+        let queued = -1;
+        while (this.#sealed.length === 0 && this.#queued > queued) {
           queued = this.#queued;
           for (let turn = 0; turn < IDLE_TURNS; turn++) await RESOLVED;
-        } while (this.#queued > queued && this.#sealed.length === 0);
+        }
         if (this.#released) break;
         if (this.#sealed.length === 0) this.#seal();
         const sealed = this.#sealed.shift();

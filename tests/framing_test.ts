@@ -1969,6 +1969,68 @@ Deno.test("FrameDecoder.readTarget() takes large messages straight into their ow
   }
 });
 
+/** Give the decoder bytes as a read of that many does, and return what they make. */
+function commit(
+  decoder: FrameDecoder,
+  target: Uint8Array,
+  bytes: Uint8Array,
+): Uint8Array | undefined {
+  target.set(bytes);
+  decoder.commit(target.subarray(0, bytes.length));
+  return decoder.next();
+}
+
+Deno.test("FrameDecoder.readTarget() lets frames of up to half the buffer arrive in it as a whole", () => {
+  for (const [length, isCopied] of [[50_000, true], [50_001, false]] as const) {
+    const message = new Uint8Array(length - 4).map((_, at) => at);
+    const frame = new FrameEncoder({}).encode(message);
+    const decoder = new FrameDecoder({});
+    const buffer = decoder.readTarget(100_000);
+    assertEquals(buffer.length, 100_000);
+    assertEquals(commit(decoder, buffer, frame.subarray(0, 100)), undefined);
+    const target = decoder.readTarget(100_000);
+    assertEquals(target.buffer === buffer.buffer, isCopied);
+    assertEquals(target.length, (isCopied ? 100_000 : length) - 100);
+    const received = commit(decoder, target, frame.subarray(100));
+    assertEquals(received, message);
+    assertEquals(received?.buffer.byteLength, message.length);
+    assert(received?.buffer !== buffer.buffer);
+    assert(decoder.isIdle);
+  }
+});
+
+Deno.test("FrameDecoder.readTarget() asks for little where a large message is likely to follow", () => {
+  const encoder = new FrameEncoder({});
+  const large = encoder.encode(new Uint8Array(60_000));
+  const decoder = new FrameDecoder({});
+  commit(decoder, decoder.readTarget(100_000), large.subarray(0, 100));
+  const message = commit(
+    decoder,
+    decoder.readTarget(100_000),
+    large.subarray(100),
+  );
+  assertEquals(message?.length, 60_000);
+  const target = decoder.readTarget(100_000);
+  assertEquals(target.length, 4096);
+  const small = encoder.encode(toBytes("cat"));
+  assertEquals(commit(decoder, target, small), toBytes("cat"));
+  assertEquals(decoder.readTarget(100_000).length, 100_000);
+});
+
+Deno.test("FrameDecoder.commit() drops what was read for a message that is forgotten", () => {
+  const decoder = new FrameDecoder({});
+  const frame = new FrameEncoder({}).encode(new Uint8Array(60_000));
+  commit(decoder, decoder.readTarget(100), frame.subarray(0, 100));
+  const target = decoder.readTarget(100);
+  decoder.clear();
+  decoder.commit(target.subarray(0, 5000));
+  assert(decoder.isIdle);
+  const buffer = decoder.readTarget(100);
+  assertEquals(buffer.length, 100);
+  const small = new FrameEncoder({}).encode(toBytes("cat"));
+  assertEquals(commit(decoder, buffer, small), toBytes("cat"));
+});
+
 Deno.test("FrameDecoder.end() counts what has been read straight into a message", () => {
   const framing = netstring();
   const stream = toBytes(`40000:${"a".repeat(40_000)},`);
@@ -1990,6 +2052,29 @@ Deno.test("FrameDecoder.end() counts what has been read straight into a message"
     );
     assertEquals(describe(error), truncated(length, expected));
   }
+});
+
+Deno.test("FrameDecoder.end() counts what has arrived of a message in the buffer", () => {
+  const error = assertThrows(
+    () =>
+      read(toBytes("8:taco"), { framing: netstring() }, {
+        bufferLength: 64,
+        lengths: [3],
+      }),
+    TruncatedFrameError,
+  );
+  assertEquals(describe(error), truncated(6, 11));
+});
+
+Deno.test("FrameDecoder.next() writes a message in the buffer into the memory that it is given later", () => {
+  const decoder = new FrameDecoder({ framing: netstring() });
+  const target = decoder.readTarget(64);
+  assertEquals(commit(decoder, target, toBytes("8:taco")), undefined);
+  const memory = new Uint8Array(8);
+  assertEquals(decoder.next(memory), undefined);
+  const message = commit(decoder, decoder.readTarget(64), toBytes(" cat,"));
+  assertStrictEquals(message?.buffer, memory.buffer);
+  assertEquals(toString(memory), "taco cat");
 });
 
 Deno.test("FrameDecoder.next() writes into the memory that it is given", () => {
