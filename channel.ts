@@ -458,9 +458,10 @@ function isConnection(
 }
 
 /** How bytes come and go. */
-interface Transport {
-  /** Read into the decoder; `false` at the end. */
-  read(): Promise<boolean>;
+interface Transport<R = unknown> {
+  read(): Promise<R>;
+  /** Give the decoder what was read; `false` at the end. */
+  take(read: R): boolean;
   /** Write some bytes or all, and return how many. */
   write(bytes: Uint8Array): Promise<number>;
   closeWrite(): Promise<void>;
@@ -479,17 +480,13 @@ interface Transport {
 function connectionTransport(
   connection: Connection,
   decoder: FrameDecoder,
-): Transport {
-  let target: Uint8Array;
-  function take(length: number | null): boolean {
-    if (length === null) return false;
-    decoder.commit(target.subarray(0, length));
-    return true;
-  }
+): Transport<number | null> {
   return {
-    read() {
-      target = decoder.readTarget(READ_BUFFER_LENGTH);
-      return connection.read(target).then(take);
+    read: () => connection.read(decoder.readTarget(READ_BUFFER_LENGTH)),
+    take(length) {
+      if (length === null) return false;
+      decoder.advance(length);
+      return true;
     },
     write: (bytes) => connection.write(bytes),
     async closeWrite() {
@@ -517,7 +514,7 @@ function connectionTransport(
 function streamTransport(
   { readable, writable }: DuplexStream,
   decoder: FrameDecoder,
-): Transport {
+): Transport<ReadableStreamReadResult<Uint8Array>> {
   if (readable.locked || writable.locked) {
     throw new TypeError("Cannot make channel: the stream is locked");
   }
@@ -526,25 +523,23 @@ function streamTransport(
   const reader = readerOf(readable);
   handled(reader.closed);
   return {
-    read: reader instanceof ReadableStreamBYOBReader
-      ? async () => {
-        const target = decoder.readTarget(READ_BUFFER_LENGTH);
-        const { value, done } = await reader.read(target);
-        if (done) return false;
+    read: () =>
+      reader instanceof ReadableStreamBYOBReader
+        ? reader.read(decoder.readTarget(READ_BUFFER_LENGTH))
+        : reader.read(),
+    take({ value, done }) {
+      if (done) return false;
+      if (reader instanceof ReadableStreamBYOBReader) {
         decoder.commit(value);
-        return true;
-      }
-      : async () => {
-        const { value, done } = await reader.read();
-        if (done) return false;
-        if (!(value instanceof Uint8Array)) {
-          throw new TypeError(
-            "Cannot receive message: a chunk is not a Uint8Array",
-          );
-        }
+      } else if (value instanceof Uint8Array) {
         decoder.push(value);
-        return true;
-      },
+      } else {
+        throw new TypeError(
+          "Cannot receive message: a chunk is not a Uint8Array",
+        );
+      }
+      return true;
+    },
     async write(bytes) {
       // The stream may transfer it.
       const { length } = bytes;
@@ -653,6 +648,8 @@ export class Channel<T = Uint8Array>
   #senders = new Queue<Sender>();
   #flushes = new Queue<Sender>();
   #pumping = false;
+  /** Whether the pump waits for what else is sent together. */
+  #gathering = false;
   #sendable = true;
   #writeFailure: Failure | undefined;
   #closeWritePromise: Promise<void> | undefined;
@@ -661,6 +658,8 @@ export class Channel<T = Uint8Array>
   // Receiving.
   #receivers = new Queue<Receiver>();
   #reading = false;
+  /** Whether reading begins as soon as the pump has begun to write. */
+  #wantsReading = false;
   /** The stream has no more bytes. */
   #streamEnded = false;
   /** Nobody will receive any more. */
@@ -1007,6 +1006,7 @@ export class Channel<T = Uint8Array>
       do {
         let queued = -1;
         while (this.#sealed.length === 0 && this.#queued > queued) {
+          this.#gathering = true;
           queued = this.#queued;
           for (let turn = 0; turn < IDLE_TURNS; turn++) await RESOLVED;
         }
@@ -1016,11 +1016,14 @@ export class Channel<T = Uint8Array>
         if (sealed === undefined) break;
         let { bytes } = sealed;
         const end = this.#written + bytes.length;
+        let writing = this.#transport.write(bytes);
+        this.#endGathering();
         while (true) {
-          const written = await this.#transport.write(bytes);
+          const written = await writing;
           this.#written += written;
           if (this.#written === end) break;
           bytes = bytes.subarray(written);
+          writing = this.#transport.write(bytes);
         }
         if (sealed.batch && this.#freeBatches.length < MAX_FREE_BATCHES) {
           this.#freeBatches.push(sealed.batch);
@@ -1032,6 +1035,13 @@ export class Channel<T = Uint8Array>
     } catch (error) {
       this.#failWriting(error);
     }
+    this.#endGathering();
+  }
+
+  #endGathering() {
+    if (!this.#gathering) return;
+    this.#gathering = false;
+    if (this.#wantsReading) this.#startReading();
   }
 
   #until(target: number, waiting: Queue<Sender>): Promise<void> {
@@ -1087,8 +1097,9 @@ export class Channel<T = Uint8Array>
     if (signal?.aborted) return rejected(signal.reason);
     if (this.#failure) return rejected(this.#failure.reason);
     if (this.#discarding) return Promise.resolve(onEnd());
-    // While a read is under way there is no whole message, and the memory is with it.
-    if (!this.#reading) {
+    // While somebody waits, or a read is under way, there is no whole message, and the memory is
+    // with it.
+    if (!this.#reading && this.#receivers.length === 0) {
       let bytes;
       try {
         bytes = this.#next(into);
@@ -1144,8 +1155,13 @@ export class Channel<T = Uint8Array>
     }
   }
 
+  /**
+   * Begin to read, unless a write is about to begin: the peer then wakes up while the read
+   * does. Round trips of 64 bytes are 1.1 times as fast.
+   */
   #startReading() {
-    if (!this.#reading) void this.#readWhileWanted();
+    this.#wantsReading = this.#gathering;
+    if (!this.#gathering && !this.#reading) void this.#readWhileWanted();
   }
 
   async #readWhileWanted() {
@@ -1156,7 +1172,8 @@ export class Channel<T = Uint8Array>
         (this.#receivers.length > 0 || this.#discarding ||
           (this.#watched && this.#decoder.isIdle))
       ) {
-        if (await this.#transport.read()) this.#deliver();
+        const read = await this.#transport.read();
+        if (this.#transport.take(read)) this.#deliver();
         else this.#endOfStream();
       }
       this.#reading = false;

@@ -595,6 +595,42 @@ Deno.test("Channel.send() lets the bytes be reused once it resolves, behind a lo
   channel.abort();
 });
 
+Deno.test("Channel begins to write what is sent before it begins to read", async () => {
+  const [message, answer] = [Uint8Array.of(1, 2), Uint8Array.of(2, 1)];
+  const conn = new FakeConn();
+  const channel = new Channel(conn);
+  await channel.send(message);
+  const received = channel.receive();
+  assertEquals(conn.reads.count, 0);
+  const { argument, resolve } = await conn.writes.next();
+  assertEquals(argument, frame(message));
+  assertEquals(conn.reads.count, 1);
+  await conn.give(frame(answer));
+  assertEquals(await received, answer);
+  resolve(argument.length);
+  channel.abort();
+});
+
+Deno.test("Channel.receiveInto() leaves a message in part to who waits for it already", async () => {
+  const messages = [1, 2, 3].map((n) => new Uint8Array(n).fill(n));
+  const bytes = concat(messages.map(frame));
+  const conn = new FakeConn();
+  const channel = new Channel(conn);
+  const first = channel.receive();
+  await conn.give(bytes.subarray(0, 10)); // one and a header
+  assertEquals(await first, messages[0]);
+  await channel.send(Uint8Array.of(0));
+  const second = channel.receive();
+  const third = channel.receiveInto(new Uint8Array(9));
+  await conn.take();
+  await conn.give(bytes.subarray(10));
+  assertEquals(await second, messages[1]);
+  assertEquals((await second)?.buffer.byteLength, 2);
+  assertEquals(await third, messages[2]);
+  assertEquals((await third)?.buffer.byteLength, 9);
+  channel.abort();
+});
+
 Deno.test("Channel.send() gives streams memory that it does not write to again", async () => {
   const written: Uint8Array[] = [];
   const channel = new Channel({

@@ -149,20 +149,21 @@ function traffic(
   };
 }
 
-// The counts keep C busy for 0.3 to 1 s on the 2-core machine.
-const both = traffic("Both ways at once, 4 KiB", "both", 4 * KIB, 100_000);
+// The counts keep C busy for 0.5 to 2 s on the 2-core machine: V8 is done compiling only after
+// some hundred thousand messages.
+const both = traffic("Both ways at once, 4 KiB", "both", 4 * KIB, 200_000);
 const children = quick ? 10 : 100;
 const spawns = quick ? 3 : 20;
 const WORKLOADS = new Map<string, Workload>(Object.entries({
-  "roundtrip-64": traffic("Round trip, 64 B", "roundtrip", 64, 10_000, {
+  "roundtrip-64": traffic("Round trip, 64 B", "roundtrip", 64, 30_000, {
     unit: "round trips/s",
     // V8 is done compiling only after some ten thousand of them.
     warm: quick ? 2_000 : 40_000,
   }),
-  "oneway-64": traffic("One way, 64 B", "oneway", 64, 400_000),
-  "oneway-4k": traffic("One way, 4 KiB", "oneway", 4 * KIB, 150_000),
-  "oneway-64k": traffic("One way, 64 KiB", "oneway", 64 * KIB, 15_000),
-  "oneway-1m": traffic("One way, 1 MiB", "oneway", MIB, 1_000),
+  "oneway-64": traffic("One way, 64 B", "oneway", 64, 1_000_000),
+  "oneway-4k": traffic("One way, 4 KiB", "oneway", 4 * KIB, 300_000),
+  "oneway-64k": traffic("One way, 64 KiB", "oneway", 64 * KIB, 40_000),
+  "oneway-1m": traffic("One way, 1 MiB", "oneway", MIB, 3_000),
   "both-4k": { ...both, messages: 2 * both.count },
   "children": {
     title: `${children} children at once, 100 round trips each`,
@@ -507,7 +508,7 @@ for (const [name, { tool, command }] of peers) {
 const results: Result[] = [];
 const failures: { workload: string; peer: string; reason: string }[] = [];
 const date = new Date();
-// A busy machine answers round trips faster (its cores do not sleep), and all else slower
+// A busy machine answers round trips faster (its cores do not sleep), and all else slower.
 const [load = NaN] = Deno.loadavg();
 
 try {
