@@ -1054,8 +1054,8 @@ export class FrameEncoder {
 /**
  * Reads messages out of bytes: what {@linkcode FrameDecoderStream} and `Channel`
  * share. Give it bytes by {@linkcode push}, or have them read to where
- * {@linkcode readTarget} says and tell it by {@linkcode commit}; then call
- * {@linkcode next} until it returns `undefined`.
+ * {@linkcode readTarget} says and tell it by {@linkcode advance} or
+ * {@linkcode commit}; then call {@linkcode next} until it returns `undefined`.
  *
  * @internal
  */
@@ -1231,7 +1231,7 @@ export class FrameDecoder {
       : this.#bytes;
   }
 
-  /** Take over as many bytes as were read to {@linkcode readTarget}. */
+  /** Take over what was read to {@linkcode readTarget}, where the memory stayed: so many bytes. */
   advance(length: number): void {
     if (!this.#isDirect) this.#end += length;
     else if (this.#message) this.#filled += length;
@@ -1243,8 +1243,8 @@ export class FrameDecoder {
       if (buffer !== this.#bytes.buffer) this.#bytes = new Uint8Array(buffer);
     } else if (this.#message && buffer !== this.#message.buffer) {
       const start = byteOffset - this.#filled;
-      const end = this.#header?.messageLength;
-      this.#message = new Uint8Array(buffer, start, end);
+      const size = this.#header?.messageLength;
+      this.#message = new Uint8Array(buffer, start, size);
     }
     this.advance(length);
   }
