@@ -265,19 +265,19 @@ const PEERS = new Map<string, Peer>(Object.entries<Peer>({
     command: () => deno("fork.mjs"),
   },
   "deno-conn": {
-    title: "Deno.Conn by hand, no framing",
+    title: "Deno.Conn by hand, no frames",
     tool: "deno",
     workloads: ALL,
     command: () => deno("deno_conn.ts"),
   },
   "deno-own": {
-    title: "Deno.Conn by hand, an ArrayBuffer each",
+    title: "Deno.Conn, an ArrayBuffer each",
     tool: "deno",
     workloads: ["oneway-64", "oneway-4k", "oneway-64k", "oneway-1m"],
     command: () => deno("deno_own.ts"),
   },
   "deno-spawn": {
-    title: "Deno.Command by hand, the child of ours",
+    title: "Deno.Command, our own child",
     tool: "deno",
     workloads: ["spawn"],
     command: () => deno("deno_spawn.ts"),
@@ -709,7 +709,7 @@ interface Row {
 
 /** Draw a dot for each value, on a logarithmic scale, a panel for each workload. */
 function chart(): string {
-  const panelWidth = 470, rowHeight = 18, left = 190, right = 92, gap = 26;
+  const panelWidth = 490, rowHeight = 18, left = 200, right = 92, gap = 26;
   const rowsOf = (
     key: string,
     value: (result: Result) => number[],
@@ -745,8 +745,8 @@ function chart(): string {
   ).filter(({ values }) => values.length > 0);
   if (memoryRows.length > 0) {
     panels.push({
-      title: "Slow receiver: peak memory above idle",
-      unit: "MiB, less is better: ● sender, ○ receiver",
+      title: "Slow receiver: memory",
+      unit: "peak MiB above idle, less is better: ● sender, ○ receiver",
       rows: memoryRows,
     });
   }
