@@ -405,6 +405,8 @@ class Queue<T> {
   }
 
   shift(): T | undefined {
+    // Setting the length would give back the memory that the next push() needs.
+    if (this.#items.length === 1) return this.#items.pop();
     const item = this.#items[this.#head];
     this.#items[this.#head] = undefined;
     if (this.#head < this.#items.length) this.#head++;
