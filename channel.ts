@@ -406,7 +406,10 @@ class Queue<T> {
 
   shift(): T | undefined {
     // Setting the length would give back the memory that the next push() needs.
-    if (this.#items.length === 1) return this.#items.pop();
+    if (this.#items.length === 1) {
+      this.#head = 0; // what was behind it may have been removed
+      return this.#items.pop();
+    }
     const item = this.#items[this.#head];
     this.#items[this.#head] = undefined;
     if (this.#head < this.#items.length) this.#head++;
@@ -1018,14 +1021,13 @@ export class Channel<T = Uint8Array>
         if (sealed === undefined) break;
         let { bytes } = sealed;
         const end = this.#written + bytes.length;
-        let writing = this.#transport.write(bytes);
-        this.#endGathering();
         while (true) {
+          const writing = this.#transport.write(bytes);
+          this.#endGathering();
           const written = await writing;
           this.#written += written;
           if (this.#written === end) break;
           bytes = bytes.subarray(written);
-          writing = this.#transport.write(bytes);
         }
         if (sealed.batch && this.#freeBatches.length < MAX_FREE_BATCHES) {
           this.#freeBatches.push(sealed.batch);

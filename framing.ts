@@ -37,8 +37,8 @@ const DEFAULT_MAX_FRAME_LENGTH = 64 * 1024 * 1024;
  * Frames of more than half the read buffer, and those for memory of the caller's, are read
  * straight to where they are handed out if at least this many bytes are missing. Others come
  * through the buffer, together with what follows them, and are copied once they are whole: one
- * read then serves several, and what they are copied to need not be zeroed before. 64 KiB
- * messages took 14.3 us so, and 16.0 with two reads each.
+ * read then serves several, and what they are copied to need not be zeroed before. A channel
+ * received 64 KiB messages from C in 13.2 us each so, and in 18.1 with two reads each.
  */
 const DIRECT_READ_LENGTH = 32 * 1024;
 

@@ -611,6 +611,23 @@ Deno.test("Channel begins to write what is sent before it begins to read", async
   channel.abort();
 });
 
+Deno.test("Channel reads after a write that fails at once", async () => {
+  const message = Uint8Array.of(1, 2);
+  const conn = new FakeConn();
+  const failure = new Deno.errors.BrokenPipe();
+  conn.write = () => {
+    throw failure;
+  };
+  const channel = new Channel(conn);
+  await channel.send(message);
+  const received = channel.receive();
+  assertStrictEquals(await channel.closed.catch((error) => error), failure);
+  assertEquals(conn.reads.count, 1);
+  await conn.give(frame(message));
+  assertEquals(await received, message);
+  channel.abort();
+});
+
 Deno.test("Channel.receiveInto() leaves a message in part to who waits for it already", async () => {
   const messages = [1, 2, 3].map((n) => new Uint8Array(n).fill(n));
   const bytes = concat(messages.map(frame));

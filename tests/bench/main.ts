@@ -149,8 +149,7 @@ function traffic(
   };
 }
 
-// The counts keep C busy for 0.5 to 2 s on the 2-core machine: V8 is done compiling only after
-// some hundred thousand messages.
+// The counts keep C busy for 0.4 to 1.6 s on the 2-core machine.
 const both = traffic("Both ways at once, 4 KiB", "both", 4 * KIB, 200_000);
 const children = quick ? 10 : 100;
 const spawns = quick ? 3 : 20;
