@@ -653,8 +653,6 @@ export class Channel<T = Uint8Array>
   #senders = new Queue<Sender>();
   #flushes = new Queue<Sender>();
   #pumping = false;
-  /** Whether the pump waits for what else is sent together. */
-  #gathering = false;
   #sendable = true;
   #writeFailure: Failure | undefined;
   #closeWritePromise: Promise<void> | undefined;
@@ -663,8 +661,6 @@ export class Channel<T = Uint8Array>
   // Receiving.
   #receivers = new Queue<Receiver>();
   #reading = false;
-  /** Whether reading begins as soon as the pump has begun to write. */
-  #wantsReading = false;
   /** The stream has no more bytes. */
   #streamEnded = false;
   /** Nobody will receive any more. */
@@ -1011,7 +1007,6 @@ export class Channel<T = Uint8Array>
       do {
         let queued = -1;
         while (this.#sealed.length === 0 && this.#queued > queued) {
-          this.#gathering = true;
           queued = this.#queued;
           for (let turn = 0; turn < IDLE_TURNS; turn++) await RESOLVED;
         }
@@ -1022,9 +1017,7 @@ export class Channel<T = Uint8Array>
         let { bytes } = sealed;
         const end = this.#written + bytes.length;
         while (true) {
-          const writing = this.#transport.write(bytes);
-          this.#endGathering();
-          const written = await writing;
+          const written = await this.#transport.write(bytes);
           this.#written += written;
           if (this.#written === end) break;
           bytes = bytes.subarray(written);
@@ -1039,13 +1032,6 @@ export class Channel<T = Uint8Array>
     } catch (error) {
       this.#failWriting(error);
     }
-    this.#endGathering();
-  }
-
-  #endGathering() {
-    if (!this.#gathering) return;
-    this.#gathering = false;
-    if (this.#wantsReading) this.#startReading();
   }
 
   #until(target: number, waiting: Queue<Sender>): Promise<void> {
@@ -1159,13 +1145,8 @@ export class Channel<T = Uint8Array>
     }
   }
 
-  /**
-   * Begin to read, unless a write is about to begin: the peer then wakes up while the read
-   * does. Round trips of 64 bytes are 1.1 times as fast.
-   */
   #startReading() {
-    this.#wantsReading = this.#gathering;
-    if (!this.#gathering && !this.#reading) void this.#readWhileWanted();
+    if (!this.#reading) void this.#readWhileWanted();
   }
 
   async #readWhileWanted() {

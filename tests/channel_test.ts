@@ -595,22 +595,6 @@ Deno.test("Channel.send() lets the bytes be reused once it resolves, behind a lo
   channel.abort();
 });
 
-Deno.test("Channel begins to write what is sent before it begins to read", async () => {
-  const [message, answer] = [Uint8Array.of(1, 2), Uint8Array.of(2, 1)];
-  const conn = new FakeConn();
-  const channel = new Channel(conn);
-  await channel.send(message);
-  const received = channel.receive();
-  assertEquals(conn.reads.count, 0);
-  const { argument, resolve } = await conn.writes.next();
-  assertEquals(argument, frame(message));
-  assertEquals(conn.reads.count, 1);
-  await conn.give(frame(answer));
-  assertEquals(await received, answer);
-  resolve(argument.length);
-  channel.abort();
-});
-
 Deno.test("Channel reads after a write that fails at once", async () => {
   const message = Uint8Array.of(1, 2);
   const conn = new FakeConn();
