@@ -42,12 +42,6 @@ const DEFAULT_MAX_FRAME_LENGTH = 64 * 1024 * 1024;
  */
 const DIRECT_READ_LENGTH = 32 * 1024;
 
-/**
- * Bytes read for the header of a message that follows one read straight: it is likely to be
- * read so too, and what would come with the header would have to be copied.
- */
-const SHORT_READ_LENGTH = 4 * 1024;
-
 /** The largest `lengthFieldOffset` and `initialBytesToStrip`. */
 const MAX_LENGTH_FIELD_OFFSET = 65_536;
 
@@ -1078,8 +1072,6 @@ export class FrameDecoder {
   #isLent = false;
   /** Whether the read under way goes into `#message`. */
   #isDirect = false;
-  /** Whether the last message was, or may have been, read so. */
-  #wasDirect = false;
   /** Where in the stream the current frame begins. */
   #position = 0;
 
@@ -1157,7 +1149,6 @@ export class FrameDecoder {
         this.#start += frameLength;
         this.#position += frameLength;
         this.#header = undefined;
-        this.#wasDirect = false;
         if (into === undefined && isToKeep) hastenCollection(message);
         return message;
       }
@@ -1200,7 +1191,6 @@ export class FrameDecoder {
     if (!this.#isLent) hastenCollection(message);
     this.#header = this.#message = undefined;
     this.#filled = 0;
-    this.#wasDirect = message.length >= DIRECT_READ_LENGTH;
     return message;
   }
 
@@ -1225,10 +1215,7 @@ export class FrameDecoder {
       this.#end -= this.#start;
       this.#start = 0;
     }
-    if (this.#end > 0) return this.#bytes.subarray(this.#end);
-    return this.#wasDirect
-      ? this.#bytes.subarray(0, SHORT_READ_LENGTH)
-      : this.#bytes;
+    return this.#bytes.subarray(this.#end);
   }
 
   /** Take over what was read to {@linkcode readTarget}, where the memory stayed: so many bytes. */

@@ -1999,24 +1999,6 @@ Deno.test("FrameDecoder.readTarget() lets frames of up to half the buffer arrive
   }
 });
 
-Deno.test("FrameDecoder.readTarget() asks for little where a large message is likely to follow", () => {
-  const encoder = new FrameEncoder({});
-  const large = encoder.encode(new Uint8Array(60_000));
-  const decoder = new FrameDecoder({});
-  commit(decoder, decoder.readTarget(100_000), large.subarray(0, 100));
-  const message = commit(
-    decoder,
-    decoder.readTarget(100_000),
-    large.subarray(100),
-  );
-  assertEquals(message?.length, 60_000);
-  const target = decoder.readTarget(100_000);
-  assertEquals(target.length, 4096);
-  const small = encoder.encode(toBytes("cat"));
-  assertEquals(commit(decoder, target, small), toBytes("cat"));
-  assertEquals(decoder.readTarget(100_000).length, 100_000);
-});
-
 Deno.test("FrameDecoder.commit() drops what was read for a message that is forgotten", () => {
   const decoder = new FrameDecoder({});
   const frame = new FrameEncoder({}).encode(new Uint8Array(60_000));
