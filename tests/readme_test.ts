@@ -4,7 +4,7 @@ import {
   assertNotEquals,
   assertStringIncludes,
 } from "@std/assert";
-import { findPython, findRuby } from "./peers/programs.ts";
+import { findPython, findRuby } from "./programs.ts";
 
 const ROOT = new URL("../", import.meta.url);
 const README = await Deno.readTextFile(new URL("README.md", ROOT));
@@ -79,7 +79,9 @@ Deno.test("README shows the children in Ruby and Python that the tests run", asy
 });
 
 Deno.test("README names peer tests that exist", async () => {
-  const tests = await Deno.readTextFile(new URL("tests/peers_test.ts", ROOT));
+  const tests = await Deno.readTextFile(
+    new URL("tests/framing/peers_test.ts", ROOT),
+  );
   const names = [
     ...README.matchAll(/`\.\.\. (?:speaks )?((?:with|calls)[^`]*)`/g),
   ].map(([, name = ""]) => name);

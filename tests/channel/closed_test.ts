@@ -1,0 +1,84 @@
+import {
+  assert,
+  assertEquals,
+  assertRejects,
+  assertStrictEquals,
+} from "@std/assert";
+import { Channel } from "../../channel.ts";
+import { socketPair } from "../../pair.ts";
+import { FakeConn } from "./fake_conn.ts";
+import { A, numbered } from "./messages.ts";
+import { idle, reasonOf, turnOfEventLoop } from "./promises.ts";
+import { testOver } from "./stream_pairs.ts";
+
+testOver(
+  "Channel.closed resolves when both directions have ended",
+  async (left, right) => {
+    const a = new Channel(left);
+    const b = new Channel(right);
+    const { closed } = a;
+    assertStrictEquals(a.closed, closed);
+    let isClosed = false;
+    closed.then(() => isClosed = true);
+    await a.closeWrite();
+    assertEquals(await b.receive(), null);
+    await idle();
+    assert(!isClosed);
+    await b.closeWrite();
+    // Nobody receives from a: it looks for the end by itself.
+    await closed;
+    await b.closed;
+    assertEquals(await a.receive(), null);
+  },
+);
+
+testOver(
+  "Channel.closed resolves after close(), though the peer has not ended",
+  async (left, right) => {
+    const a = new Channel(left);
+    const b = new Channel(right);
+    await a.close();
+    await a.closed;
+    b.abort();
+  },
+);
+
+Deno.test("Channel.closed sees the peer die while nobody receives", async () => {
+  const [left, right] = await socketPair();
+  const channel = new Channel(left);
+  await channel.send(A);
+  await channel.flush();
+  const { closed } = channel;
+  right.close();
+  await assertRejects(() => closed, Deno.errors.ConnectionReset);
+});
+
+Deno.test("Channel.closed rejects with the first failure", async () => {
+  const conn = new FakeConn();
+  const channel = new Channel(conn);
+  channel.send(A);
+  const first = new Error("first");
+  (await conn.writes.next()).reject(first);
+  assertStrictEquals(await reasonOf(channel.flush()), first);
+  channel.abort(new Error("second"));
+  assertStrictEquals(await reasonOf(channel.closed), first);
+  assertStrictEquals(channel.closed, channel.closed);
+});
+
+testOver(
+  "Channel.closed takes no message from those who receive",
+  async (left, right) => {
+    const a = new Channel(left);
+    const b = new Channel(right);
+    const { closed } = b;
+    const messages = [0, 10, 100_000, 1, 300_000].map(numbered);
+    for (const message of messages) a.send(message);
+    a.closeWrite();
+    await turnOfEventLoop();
+    assertEquals(await Array.fromAsync(b), messages);
+    b.closeWrite();
+    await closed;
+    a.abort();
+    b.abort();
+  },
+);

@@ -1,0 +1,121 @@
+import {
+  assert,
+  assertEquals,
+  assertInstanceOf,
+  assertStrictEquals,
+  assertThrows,
+} from "@std/assert";
+import fc from "fast-check";
+import { structured } from "../../channel.ts";
+import { assertError, channels, end } from "./serialized_channels.ts";
+
+Deno.test("structured() gives back any value that can be cloned", () => {
+  const { serialize, deserialize } = structured();
+  const anything = fc.anything({
+    withBigInt: true,
+    withDate: true,
+    withMap: true,
+    withSet: true,
+    withTypedArray: true,
+    withSparseArray: true,
+    withBoxedValues: true,
+  });
+  fc.assert(fc.property(anything, (message) => {
+    assertEquals(deserialize(serialize(message)), structuredClone(message));
+  }));
+});
+
+Deno.test("structured() keeps errors and their causes", () => {
+  const { serialize, deserialize } = structured<Error>();
+  const error = new RangeError("taco", { cause: new TypeError("cat") });
+  const clone = deserialize(serialize(error));
+  assertInstanceOf(clone, RangeError);
+  assertEquals(clone.message, "taco");
+  assertInstanceOf(clone.cause, TypeError);
+  assertEquals(clone.cause.message, "cat");
+});
+
+Deno.test("structured() keeps cycles and what is there twice", () => {
+  const { serialize, deserialize } = structured<unknown[]>();
+  const twice = { a: 1 };
+  const message: unknown[] = [twice, twice];
+  message.push(message);
+  const clone = deserialize(serialize(message));
+  assertEquals(clone[0], twice);
+  assertStrictEquals(clone[1], clone[0]);
+  assertStrictEquals(clone[2], clone);
+});
+
+Deno.test("structured() sends a message as it is at the call", () => {
+  const { serialize, deserialize } = structured<Uint8Array[]>();
+  const message = [Uint8Array.of(1, 2, 3)];
+  const bytes = serialize(message);
+  message[0]?.fill(0xee);
+  assertEquals(deserialize(bytes), [Uint8Array.of(1, 2, 3)]);
+});
+
+Deno.test("structured() hands out no memory of ours, nor any twice", () => {
+  const { serialize, deserialize } = structured<ArrayBufferView[]>();
+  const lengths = [1, 3, 0, 70_000];
+  const message = [
+    ...lengths.map((length) => new Uint8Array(length).fill(length)),
+    Float64Array.of(1.5),
+    new DataView(Uint8Array.of(9, 8, 7).buffer, 1),
+  ];
+  const bytes = serialize(message);
+  const clone = deserialize(bytes);
+  bytes.fill(0xee);
+  new Uint8Array(bytes.buffer).fill(0xee);
+  assertEquals(clone, message);
+
+  const buffers = [bytes, ...message, ...clone].map(({ buffer }) => buffer);
+  assertEquals(new Set(buffers).size, buffers.length);
+  for (const [i, { buffer }] of clone.entries()) {
+    assertInstanceOf(buffer, ArrayBuffer);
+    structuredClone(buffer, { transfer: [buffer] });
+    assertEquals(clone.slice(i + 1), message.slice(i + 1));
+  }
+});
+
+Deno.test("structured() keeps that two views are of the same memory", () => {
+  const { serialize, deserialize } = structured<Uint8Array[]>();
+  const memory = Uint8Array.of(1, 2, 3, 4);
+  const [whole, part] = deserialize(serialize([memory, memory.subarray(1, 3)]));
+  assert(whole && part);
+  assertStrictEquals(part.buffer, whole.buffer);
+  assertEquals(part, Uint8Array.of(2, 3));
+});
+
+Deno.test("structured() messages of a Channel may be transferred", async () => {
+  const [ours, theirs] = channels(
+    structured<Uint8Array<ArrayBuffer>[]>(),
+    structured<Uint8Array<ArrayBuffer>[]>(),
+  );
+  const messages = [1, 2].map((
+    byte,
+  ) => [Uint8Array.of(byte), Uint8Array.of(byte)]);
+  for (const message of messages) await ours.send(message);
+  for (const message of messages) {
+    const received = await theirs.receive();
+    assertEquals(received, message);
+    const [first, second] = received ?? [];
+    assert(first && second);
+    structuredClone(first, { transfer: [first.buffer] });
+    assertEquals(first.length, 0);
+    assertEquals(second, message[1]!);
+  }
+  await end(ours, theirs);
+});
+
+Deno.test("structured() refuses a clone that is cut anywhere", () => {
+  const { serialize, deserialize } = structured();
+  const bytes = serialize({
+    map: new Map([["taco", [1, 2n, "cat"]]]),
+    memory: Uint8Array.of(1, 2, 3),
+  });
+  for (let length = 0; length < bytes.length; length++) {
+    const error = assertThrows(() => deserialize(bytes.slice(0, length)));
+    assertInstanceOf(error, DOMException);
+    assertError(error, "receive", "DataCloneError", "");
+  }
+});

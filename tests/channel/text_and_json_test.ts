@@ -1,0 +1,183 @@
+import {
+  assert,
+  assertEquals,
+  assertInstanceOf,
+  assertStrictEquals,
+  assertThrows,
+} from "@std/assert";
+import fc from "fast-check";
+import { Channel, json, type Serialization, text } from "../../channel.ts";
+import { lengthField } from "../../framing.ts";
+import { socketPair } from "../../pair.ts";
+import { assertError, channels, encoder, end } from "./serialized_channels.ts";
+
+Deno.test("text() keeps a byte-order mark, as the three bytes that it is", () => {
+  const { serialize, deserialize } = text();
+  const message = Uint8Array.of(0xef, 0xbb, 0xbf, 0xef, 0xbb, 0xbf, 0x61);
+  assertEquals(deserialize(message), "\ufeff\ufeffa");
+  assertEquals(serialize("\ufeff\ufeffa"), message);
+});
+
+Deno.test("text() gives back any well-formed string and refuses any other", () => {
+  const { serialize, deserialize } = text();
+  fc.assert(fc.property(fc.string({ unit: "binary" }), (message) => {
+    assertEquals(deserialize(serialize(message)), message);
+  }));
+  const codeUnits = fc.array(
+    fc.oneof(fc.integer({ min: 0xd7ff, max: 0xe000 }), fc.nat(0xffff)),
+    { maxLength: 8 },
+  );
+  fc.assert(fc.property(codeUnits, (codes) => {
+    const message = String.fromCharCode(...codes);
+    if (message.isWellFormed()) {
+      assertEquals(deserialize(serialize(message)), message);
+    } else assertThrows(() => serialize(message), TypeError);
+  }));
+});
+
+Deno.test("text() makes of any bytes the string whose bytes they are, or TypeError", () => {
+  const { serialize, deserialize } = text();
+  const near = fc.oneof(
+    fc.uint8Array({ maxLength: 20 }),
+    fc.array(
+      fc.constantFrom(0x61, 0x80, 0xbb, 0xbf, 0xc3, 0xe2, 0xed, 0xef, 0xf0),
+      { maxLength: 12 },
+    ).map((bytes) => Uint8Array.from(bytes)),
+  );
+  fc.assert(
+    fc.property(near, (bytes) => {
+      let message;
+      try {
+        message = deserialize(bytes);
+      } catch (error) {
+        return assertError(error, "receive", "TypeError", "it is not UTF-8");
+      }
+      assertEquals(serialize(message), bytes);
+    }),
+    { numRuns: 300 },
+  );
+});
+
+Deno.test("text() tells a replacement character from bytes that are wrong", () => {
+  const { serialize, deserialize } = text();
+  for (const message of ["\ufffd", "a\ufffdb", "\u{1f600}\ufffd\u{1f600}"]) {
+    assertEquals(deserialize(serialize(message)), message);
+  }
+  const wrong = Uint8Array.of(...serialize("\ufffd"), 0xef, 0xbf);
+  assertThrows(() => deserialize(wrong), TypeError);
+});
+
+Deno.test("text() and json() give each message bytes of its own", () => {
+  for (const { serialize } of [text(), json<string>()]) {
+    const first = serialize("taco cat");
+    assert(first.buffer !== serialize("tac ocat").buffer);
+    assertEquals(first, serialize("taco cat"));
+  }
+});
+
+Deno.test("Channel of text() or json() sends strings of any length and alphabet", async () => {
+  const lengths = [0, 1, 64, 21_845, 21_846, 32_768, 65_535, 65_536, 65_537];
+  for (const serialization of [text(), json<string>()]) {
+    const [ours, theirs] = channels(serialization, serialization);
+    for (const character of ["x", "\u00e9", "\u4e2d", "\u{1f600}"]) {
+      const messages = [...lengths, 300_000].map((length) =>
+        character.repeat(Math.ceil(length / character.length))
+      );
+      const sent = messages.map((message) => ours.send(message));
+      for (const message of messages) {
+        assert(await theirs.receive() === message, `${message.length}`);
+      }
+      await Promise.all(sent);
+    }
+    await end(ours, theirs);
+  }
+});
+
+Deno.test("Channel of text() over a connection writes what was sent, whatever is sent next", async () => {
+  // Frames that no batch has room for are not copied.
+  const roomy = { ...lengthField(), maxHeaderLength: 300_000 };
+  for (const framing of [lengthField(), roomy]) {
+    const options = { framing, serialization: text(), highWaterMark: 0 };
+    const [left, right] = await socketPair();
+    await using ours = new Channel(left, options);
+    await using theirs = new Channel(right, options);
+    const messages = ["a", "b", "c".repeat(65_536), "d", "e".repeat(400_000)];
+    const sent = messages.map((message) => ours.send(message));
+    for (const message of messages) {
+      assert(await theirs.receive() === message, message.slice(0, 1));
+    }
+    await Promise.all(sent);
+  }
+});
+
+Deno.test("Channel of json() may be sent to by toJSON() of a message", async () => {
+  const serialization = json<unknown>();
+  const [ours, theirs] = channels(serialization, serialization);
+  let inner;
+  const message = {
+    toJSON() {
+      inner = ours.send("inner");
+      return "outer";
+    },
+  };
+  await ours.send(message);
+  await inner;
+  assertEquals(await theirs.receive(), "inner");
+  assertEquals(await theirs.receive(), "outer");
+  await end(ours, theirs);
+});
+
+Deno.test("Channel gives a serialization of a user's own bytes to keep, beside text() too", async () => {
+  const deserialize = (bytes: Uint8Array) => bytes;
+  const serializations: Serialization<unknown>[] = [
+    {
+      serialize: text().serialize as Serialization<unknown>["serialize"],
+      deserialize,
+    },
+    Object.assign(text() as Serialization<unknown>, { deserialize }),
+    { ...json<unknown>(), deserialize },
+  ];
+  for (const serialization of serializations) {
+    const [ours, theirs] = channels(serialization, text());
+    const sent = ["taco cat", "tac ocat"].map((text) => theirs.send(text));
+    const received = [await ours.receive(), await ours.receive()];
+    await Promise.all(sent);
+    assertEquals(received, [
+      encoder.encode("taco cat"),
+      encoder.encode("tac ocat"),
+    ]);
+    for (const bytes of received) {
+      assertInstanceOf(bytes, Uint8Array);
+      assertEquals(bytes.buffer.byteLength, bytes.byteLength);
+    }
+    await end(ours, theirs);
+  }
+});
+
+Deno.test("json() sends the UTF-8 of JSON.stringify()", () => {
+  assertEquals(
+    json().serialize({ a: ["é", undefined], b: undefined, c: new Date(0) }),
+    encoder.encode('{"a":["é",null],"c":"1970-01-01T00:00:00.000Z"}'),
+  );
+});
+
+Deno.test("json() tells what toJSON() of a message threw", () => {
+  const reason = new RangeError("of its own");
+  const message = {
+    toJSON() {
+      throw reason;
+    },
+  };
+  const error = assertThrows(() => json().serialize(message), TypeError);
+  assertError(error, "send", "TypeError", "it has no JSON form: of its own");
+  assertStrictEquals(error.cause, reason);
+});
+
+Deno.test("json() gives back any value of JSON", () => {
+  const { serialize, deserialize } = json();
+  fc.assert(fc.property(fc.jsonValue(), (message) => {
+    // JSON has no negative zero.
+    const expected: unknown = JSON.parse(JSON.stringify(message));
+    assertEquals(deserialize(serialize(message)), expected);
+  }));
+});

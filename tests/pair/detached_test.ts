@@ -1,0 +1,87 @@
+import { assertEquals, assertNotEquals, assertRejects } from "@std/assert";
+import { type Child, ConnectError, spawn } from "../../pair.ts";
+import { py, python } from "./python.ts";
+import { Stage, test } from "./stage.ts";
+
+for (
+  const [end, dies] of [
+    ["Child.close()", (child: Child<unknown>) => child.close()],
+    ["Child.kill()", (child: Child<unknown>) => child.kill()],
+  ] as const
+) {
+  test(`${end} with detached ends the real program behind sh -c`, async () => {
+    await using stage = await Stage.set();
+    await using child = await spawn("sh", {
+      args: ["-c", '"$@"; true', "sh", python, ...py("connect(); obey()")],
+      ...stage,
+      detached: true,
+      gracePeriod: 100,
+    });
+    const puppet = await stage.puppet();
+    assertNotEquals(puppet.pid, child.pid);
+    await dies(child);
+    await puppet.ended();
+    assertEquals((await child.status).signal, "SIGTERM");
+  });
+}
+
+const stubborn =
+  "signal.signal(signal.SIGTERM, signal.SIG_IGN); connect(); obey()";
+
+test("Child.close() with detached kills the real program that ignores SIGTERM behind sh -c", async () => {
+  await using stage = await Stage.set();
+  const child = await spawn("sh", {
+    args: ["-c", '"$@"; true', "sh", python, ...py(stubborn)],
+    ...stage,
+    detached: true,
+    gracePeriod: 100,
+  });
+  const puppet = await stage.puppet();
+  // SIGTERM is the end of sh
+  assertEquals((await child.close()).signal, "SIGTERM");
+  await puppet.ended();
+});
+
+test("spawn() with detached leaves no process of the group behind when it rejects", async () => {
+  await using stage = await Stage.set();
+  const options = { ...stage, detached: true };
+  const args = ["-c", '"$@"; true', "sh", python, ...py("obey()")];
+  {
+    const controller = new AbortController();
+    const { signal } = controller;
+    const failing = assertRejects(() =>
+      spawn("sh", { args, ...options, signal })
+    );
+    const puppet = await stage.puppet();
+    controller.abort();
+    await failing;
+    await puppet.ended();
+  }
+  {
+    const failing = assertRejects(
+      () => spawn("sh", { args, ...options, connectTimeout: 1_000 }),
+      ConnectError,
+    );
+    const puppet = await stage.puppet();
+    await failing;
+    await puppet.ended();
+  }
+  {
+    const inBackground = [
+      "-c",
+      '"$@" & read line < "$FIFO"',
+      "sh",
+      python,
+      ...py("obey()"),
+    ];
+    const fifo = await stage.makeFifo();
+    const failing = assertRejects(
+      () => spawn("sh", { args: inBackground, ...options }),
+      ConnectError,
+    );
+    const puppet = await stage.puppet();
+    await Deno.writeTextFile(fifo, "\n");
+    assertEquals((await failing).status?.code, 0);
+    await puppet.ended();
+  }
+});

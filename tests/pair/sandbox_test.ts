@@ -1,0 +1,275 @@
+import { assert, assertEquals } from "@std/assert";
+import { json } from "../../channel.ts";
+import { spawnModule } from "../../pair.ts";
+import { runParent } from "./fixtures.ts";
+import {
+  attack,
+  battlefield,
+  fixtures,
+  hear,
+  httpServer,
+  secret,
+  secretPath,
+  sender,
+  temporaryDirectory,
+  tree,
+  writeModule,
+} from "./sandbox.ts";
+
+Deno.test("spawnModule() refuses a child all but its own socket", async () => {
+  await using field = await battlefield();
+  const { targets, requests, sockets } = field;
+  const modules = new URL("./", fixtures).pathname;
+  const before = [await tree(targets.directory), await tree(modules)];
+
+  const outcomes = await attack(
+    { ...targets, remote: true },
+    { directory: sockets },
+  );
+
+  assertEquals(
+    outcomes.filter((outcome) => outcome.refused === undefined),
+    [],
+  );
+  const npm = outcomes.find(({ name }) => name.startsWith("npm:"));
+  assert(npm?.refused?.includes("--cached-only"), npm?.refused);
+  assertEquals(requests, []);
+  assertEquals([await tree(targets.directory), await tree(modules)], before);
+  assertEquals(await tree(sockets), []);
+});
+
+Deno.test("spawnModule() refuses what a child could do without its sandbox", async () => {
+  await using field = await battlefield();
+  const { targets, sockets } = field;
+
+  const outcomes = await attack(
+    targets,
+    { directory: sockets, permissions: "inherit" },
+  );
+
+  assertEquals(
+    outcomes.filter((outcome) => outcome.refused !== undefined),
+    [],
+  );
+});
+
+for (const name of ["static_text", "static_json", "static_code"]) {
+  Deno.test(`spawnModule() refuses ${name} while the child is loaded`, async () => {
+    const child = new URL(`./${name}/child.ts`, fixtures);
+
+    assertEquals(await hear(child), []);
+
+    const messages = await hear(child, { permissions: "inherit" });
+    assertEquals(messages.map((message) => message.trim()), [secret]);
+  });
+}
+
+for (const name of ["literal_text", "literal_code"]) {
+  Deno.test(`spawnModule() refuses ${name} while the child is loaded`, async () => {
+    const child = new URL(`./${name}/child.ts`, fixtures);
+
+    const [refused, ...more] = await hear(child);
+    assert(refused?.includes("Requires read access"), refused);
+    assertEquals(more, []);
+
+    const messages = await hear(child, { permissions: "inherit" });
+    assertEquals(messages.map((message) => message.trim()), [secret]);
+  });
+}
+
+Deno.test("spawnModule() fetches no remote code while the child is loaded", async () => {
+  await using root = await temporaryDirectory();
+  await using http = httpServer();
+  const remote = `http://127.0.0.1:${http.port}`;
+
+  const fixed = await writeModule(`${root.path}/static`, {
+    "child.ts": sender(`import "${remote}/static.js";`, "0"),
+  });
+  assertEquals(await hear(fixed), []);
+
+  const literal = await writeModule(`${root.path}/literal`, {
+    "child.ts": sender("", `(await import("${remote}/literal.js")).default`),
+  });
+  const [refused] = await hear(literal);
+  assert(refused?.startsWith("refused: "), refused);
+
+  assertEquals(http.requests, []);
+});
+
+Deno.test("spawnModule() lets a child import from a host, and send it nothing", async () => {
+  await using root = await temporaryDirectory();
+  await using http = httpServer();
+  const host = `127.0.0.1:${http.port}`;
+  const child = await writeModule(`${root.path}/child`, {
+    "child.ts": sender(
+      `const url = "http://${host}/?leak";`,
+      `(await import(url, { with: { type: "text" } })).default`,
+    ),
+  });
+
+  for (const net of [undefined, []]) {
+    const [refused] = await hear(child, {
+      permissions: { import: [host], ...net && { net } },
+    });
+    assert(refused?.startsWith("refused: "), refused);
+  }
+  assertEquals(http.requests, []);
+});
+
+Deno.test("spawnModule() ignores the configuration beside the child", async () => {
+  await using root = await temporaryDirectory();
+  const directory = `${root.path}/hostile`;
+  const scripts = Object.fromEntries(
+    ["preinstall", "install", "postinstall", "prepare"].map((name) => [
+      name,
+      `echo ran > ${name}.ran`,
+    ]),
+  );
+  const child = await writeModule(directory, {
+    "child.ts": sender(
+      "",
+      `await (async (name) => (await import(name)).default)("mapped")`,
+    ),
+    "mapped.ts": `export default "mapped by the child's own deno.json";`,
+    "deno.json": JSON.stringify({
+      imports: { mapped: "./mapped.ts" },
+      nodeModulesDir: "auto",
+      vendor: true,
+      allowScripts: true,
+      lock: "./deno.lock",
+      unstable: ["kv", "ffi", "worker-options"],
+      permissions: { default: { all: true } },
+    }),
+    "package.json": JSON.stringify({
+      name: "hostile",
+      scripts,
+      dependencies: { "fast-check": "^4.0.0" },
+    }),
+    "deno.lock": JSON.stringify({ version: "5" }),
+    ".npmrc": "registry=http://127.0.0.1:1/\n",
+    ".env": "SOCKETPAIR_PATH=/nowhere\n",
+  });
+  const before = await tree(root.path);
+
+  for (const cwd of [directory, root.path]) {
+    const [refused] = await hear(child, { cwd });
+    assert(refused?.startsWith("refused: "), refused);
+    assertEquals(await tree(root.path), before);
+  }
+});
+
+Deno.test("spawnModule() writes no packages where its configuration lies", async () => {
+  await using root = await temporaryDirectory();
+  const config = `${root.path}/deno.json`;
+  await Deno.writeTextFile(
+    config,
+    JSON.stringify({
+      nodeModulesDir: "auto",
+      vendor: true,
+      allowScripts: true,
+      links: [new URL("../std", import.meta.url).pathname],
+      imports: {
+        "@std/bytes": "jsr:@std/bytes@^1.0.0",
+        "@std/streams": "jsr:@std/streams@^1.0.0",
+      },
+    }),
+  );
+  await Deno.writeTextFile(
+    `${root.path}/package.json`,
+    JSON.stringify({
+      name: "parent",
+      scripts: { postinstall: "echo ran > ran" },
+      dependencies: { "fast-check": "^4.0.0" },
+    }),
+  );
+  const child = await writeModule(`${root.path}/child`, {
+    "child.ts": sender("", `"started"`),
+  });
+  const before = await tree(root.path);
+
+  assertEquals(await hear(child, { denoArgs: ["--config", config] }), [
+    "started",
+  ]);
+  assertEquals(await tree(root.path), before);
+});
+
+Deno.test("spawnModule() refuses a directory with a link that leads out of it", async () => {
+  await using root = await temporaryDirectory();
+  const links = {
+    "file.txt": secretPath,
+    "directory": new URL("./secret", fixtures).pathname,
+    "environment.txt": "/proc/self/environ",
+    "parent": "..",
+    "dangling": `${root.path}/later`,
+  };
+
+  for (const [name, target] of Object.entries(links)) {
+    const directory = `${root.path}/${name}`;
+    const child = await writeModule(directory, {
+      "child.ts": sender("", `"started"`),
+    });
+    await Deno.mkdir(`${directory}/deeper`);
+    await Deno.symlink(target, `${directory}/deeper/${name}`);
+    // ".." from a directory deeper still leads to the child's own directory.
+    assertEquals(await hear(child), name === "parent" ? ["started"] : [], name);
+  }
+});
+
+Deno.test("spawnModule() runs a child with links inside of its directory", async () => {
+  await using root = await temporaryDirectory();
+  const child = await writeModule(`${root.path}/child`, {
+    "child.ts": sender(
+      "",
+      `Deno.readTextFileSync(import.meta.dirname + "/link")`,
+    ),
+    "file.txt": "linked",
+  });
+  await Deno.symlink("file.txt", `${root.path}/child/link`);
+  // The directory itself may be reached by a link.
+  await Deno.symlink(`${root.path}/child`, `${root.path}/alias`);
+
+  assertEquals(await hear(child), ["linked"]);
+  assertEquals(await hear(`${root.path}/alias/child.ts`), ["linked"]);
+});
+
+Deno.test("spawnModule() gives a child a storage of its own", async () => {
+  localStorage.setItem("socketpair", secret);
+  const cache = await caches.open("socketpair");
+  await cache.put("http://localhost/secret", new Response(secret));
+  try {
+    await using child = await spawnModule(
+      new URL("./storage/child.ts", fixtures),
+      { serialization: json<(string | null)[]>() },
+    );
+    assertEquals(await child.channel.receive(), [null, null]);
+  } finally {
+    localStorage.removeItem("socketpair");
+    await caches.delete("socketpair");
+  }
+});
+
+Deno.test("spawnModule() resolves a string against the parent's directory", async () => {
+  await using root = await temporaryDirectory();
+  const child = await writeModule(`${root.path}/child`, {
+    "child.ts": sender("", `Deno.cwd()`),
+  });
+  const up = Deno.cwd().split("/").fill("..").join("/");
+
+  assertEquals(
+    await hear(`${up}${child.pathname}`, { cwd: root.path }),
+    [root.path],
+  );
+});
+
+Deno.test("spawnModule() keeps a child from the parent's telemetry", async () => {
+  await using http = httpServer();
+
+  const { code, stderr } = await runParent("telemetry.ts", [], {
+    env: {
+      OTEL_EXPORTER_OTLP_ENDPOINT: `http://127.0.0.1:${http.port}`,
+    },
+  });
+  assertEquals(code, 0, stderr);
+
+  assertEquals(http.requests, []);
+});

@@ -1,7 +1,0 @@
-// Deno checks no permission for a static import of the main module.
-import secret from "../secret/secret.txt" with { type: "text" };
-import { connectToParent } from "../../../pair.ts";
-import { text } from "../../../channel.ts";
-
-await using channel = await connectToParent({ serialization: text() });
-await channel.send(secret);
