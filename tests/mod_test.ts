@@ -1,3 +1,4 @@
+import { fileURLToPath } from "node:url";
 import {
   assertEquals,
   assertMatch,
@@ -6,7 +7,7 @@ import {
 } from "@std/assert";
 import { spawnModule } from "../pair.ts";
 
-const MOD = new URL("../mod.ts", import.meta.url).pathname;
+const MOD = fileURLToPath(new URL("../mod.ts", import.meta.url));
 const CHILD = new URL("../child.ts", import.meta.url);
 
 interface Output {

@@ -1,3 +1,4 @@
+import { fileURLToPath } from "node:url";
 import {
   assert,
   assertEquals,
@@ -52,7 +53,7 @@ async function makeProject(): Promise<string> {
       "@socketpair/socketpair/descriptors":
         new URL("descriptors.ts", ROOT).href,
     },
-    links: links.map((link: string) => new URL(link, ROOT).pathname),
+    links: links.map((link: string) => fileURLToPath(new URL(link, ROOT))),
   };
   await Deno.writeTextFile(
     `${directory}/deno.json`,

@@ -164,6 +164,8 @@ Deno.test({
           "-c",
           `${connecting}${both}os._exit(os.getuid() == 65534)`,
         ],
+        // It may not be let into the checkout
+        cwd: "/",
         uid: nobody,
         gid: nobody,
       },

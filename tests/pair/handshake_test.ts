@@ -315,6 +315,8 @@ try:
 except OSError as error:
     print(type(error).__name__)
 `),
+      // It may not be let into the checkout
+      cwd: stage.directory,
       env: { SOCKETPAIR_PATH: puppet.path },
       uid: NOBODY,
       gid: NOBODY,

@@ -1,3 +1,4 @@
+import { fileURLToPath } from "node:url";
 import { assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
 import { json } from "../../channel.ts";
 import { spawnModule, type SpawnModuleOptions } from "../../pair.ts";
@@ -172,7 +173,7 @@ Deno.test("spawnModule() throws TypeError for -A in denoArgs", async () => {
   }
 });
 
-const repository = new URL("../../", import.meta.url).pathname;
+const repository = fileURLToPath(new URL("../../", import.meta.url));
 
 for (const how of ["inherit", "each"]) {
   Deno.test(`spawnModule() lets a child inherit (${how}) only what its parent holds in full`, async () => {

@@ -101,6 +101,8 @@ receive()
       await using child = await spawn(python, {
         args: py(code),
         directory,
+        // It may not be let into the checkout
+        cwd: directory,
         ...options,
         serialization: json(),
       });

@@ -1,3 +1,4 @@
+import { fileURLToPath } from "node:url";
 import { assert } from "@std/assert";
 import { json, text } from "../../channel.ts";
 import {
@@ -8,7 +9,9 @@ import {
 import type { Outcome, Targets } from "./sandbox/attacks/child.ts";
 
 export const fixtures = new URL("./sandbox/", import.meta.url);
-export const secretPath = new URL("./secret/secret.txt", fixtures).pathname;
+export const secretPath = fileURLToPath(
+  new URL("./secret/secret.txt", fixtures),
+);
 export const secret = "a secret beside the sandbox";
 const pairUrl = new URL("../../pair.ts", import.meta.url).href;
 const channelUrl = new URL("../../channel.ts", import.meta.url).href;

@@ -1,3 +1,4 @@
+import { fileURLToPath } from "node:url";
 import { assert, assertEquals } from "@std/assert";
 import { json } from "../../channel.ts";
 import { spawnModule } from "../../pair.ts";
@@ -19,7 +20,7 @@ import {
 Deno.test("spawnModule() refuses a child all but its own socket", async () => {
   await using field = await battlefield();
   const { targets, requests, sockets } = field;
-  const modules = new URL("./", fixtures).pathname;
+  const modules = fileURLToPath(new URL("./", fixtures));
   const before = [await tree(targets.directory), await tree(modules)];
 
   const outcomes = await attack(
@@ -167,7 +168,7 @@ Deno.test("spawnModule() writes no packages where its configuration lies", async
       nodeModulesDir: "auto",
       vendor: true,
       allowScripts: true,
-      links: [new URL("../std", import.meta.url).pathname],
+      links: [fileURLToPath(new URL("../std", import.meta.url))],
       imports: {
         "@std/bytes": "jsr:@std/bytes@^1.0.0",
         "@std/streams": "jsr:@std/streams@^1.0.0",
@@ -197,7 +198,7 @@ Deno.test("spawnModule() refuses a directory with a link that leads out of it", 
   await using root = await temporaryDirectory();
   const links = {
     "file.txt": secretPath,
-    "directory": new URL("./secret", fixtures).pathname,
+    "directory": fileURLToPath(new URL("./secret", fixtures)),
     "environment.txt": "/proc/self/environ",
     "parent": "..",
     "dangling": `${root.path}/later`,
@@ -256,7 +257,7 @@ Deno.test("spawnModule() resolves a string against the parent's directory", asyn
   const up = Deno.cwd().split("/").fill("..").join("/");
 
   assertEquals(
-    await hear(`${up}${child.pathname}`, { cwd: root.path }),
+    await hear(`${up}${fileURLToPath(child)}`, { cwd: root.path }),
     [root.path],
   );
 });

@@ -105,7 +105,7 @@ async function inWorker(
 const reading: Record<string, Attack> = {
   "Deno.readTextFile": (t) => Deno.readTextFile(t.secret),
   "Deno.readTextFile of a path that climbs": (t) =>
-    Deno.readTextFile(`${import.meta.dirname}/../../../../../../..${t.secret}`),
+    Deno.readTextFile(`${import.meta.dirname}${"/..".repeat(100)}${t.secret}`),
   "Deno.open": (t) => Deno.openSync(t.secret).close(),
   "Deno.stat": (t) => Deno.stat(t.secret),
   "Deno.readDir": (t) => Array.fromAsync(Deno.readDir(t.directory)),
