@@ -342,12 +342,18 @@ export interface DuplexStream {
 }
 
 /** The part of `Deno.Conn` that a channel uses. */
-interface Connection {
+export interface Connection {
+  /** Read into a buffer: how many bytes, or `null` at the end. */
   read(buffer: Uint8Array): Promise<number | null>;
+  /** Write some bytes or all: how many. */
   write(bytes: Uint8Array): Promise<number>;
+  /** Tell the peer that no more follows. */
   closeWrite(): Promise<void>;
+  /** Close both directions. */
   close(): void;
+  /** Waiting keeps the process alive. */
   ref(): void;
+  /** Waiting does not keep the process alive. */
   unref(): void;
 }
 
@@ -371,21 +377,6 @@ export interface ChannelOptions<T> extends FramingOptions {
    */
   highWaterMark?: number;
 }
-
-/**
- * End receiving, drop what still comes, and send no more. Resolves when both directions
- * have ended or failed.
- *
- * @internal
- */
-export let drain: <T>(channel: Channel<T>) => Promise<void>;
-
-/**
- * Tell `log` of each frame and of the end.
- *
- * @internal
- */
-export let trace: <T>(channel: Channel<T>, log: (line: string) => void) => void;
 
 /** First in, first out; removing at the front does not move the rest. */
 class Queue<T> {
@@ -628,11 +619,6 @@ function toDone<R>(): IteratorResult<R> {
  */
 export class Channel<T = Uint8Array>
   implements AsyncIterable<T>, AsyncDisposable {
-  static {
-    drain = (channel) => channel.#drain();
-    trace = (channel, log) => channel.#traceTo(log);
-  }
-
   readonly #serialization: Serialization<T>;
   /** Whether `deserialize()` may keep its bytes. */
   readonly #keepsBytes: boolean;
@@ -666,7 +652,6 @@ export class Channel<T = Uint8Array>
   /** Nobody will receive any more. */
   #readEnded = false;
   #discarding = false;
-  #draining = false;
   readonly #toMessage = (bytes: Uint8Array): T =>
     this.#serialization.deserialize(bytes);
 
@@ -676,7 +661,6 @@ export class Channel<T = Uint8Array>
   #released = false;
   readonly #closed = Promise.withResolvers<void>();
   #watched = false;
-  #trace: ((line: string) => void) | undefined;
   #readable: ReadableStream<T> | undefined;
   #writable: WritableStream<T> | undefined;
 
@@ -689,7 +673,10 @@ export class Channel<T = Uint8Array>
    * or more.
    * @throws {TypeError} If one of the streams is locked.
    */
-  constructor(stream: DuplexStream, options: ChannelOptions<T> = {}) {
+  constructor(
+    stream: DuplexStream | Connection,
+    options: ChannelOptions<T> = {},
+  ) {
     // Without the option T is Uint8Array: it can only be inferred from there.
     const serialization = options.serialization ??
       bytes() as Serialization<unknown> as Serialization<T>;
@@ -737,7 +724,6 @@ export class Channel<T = Uint8Array>
       // It may have ended the channel.
       if (!this.#sendable) throw this.#whyNotSendable();
       target = this.#enqueue(bytes);
-      this.#trace?.(`sent frame of ${bytes.length} bytes`);
     } catch (error) {
       return rejected(error);
     }
@@ -1136,9 +1122,7 @@ export class Channel<T = Uint8Array>
   /** Decode the next message. What is wrong with the bytes fails the channel. */
   #next(into: Uint8Array | undefined): Uint8Array | undefined {
     try {
-      const bytes = this.#decoder.next(into, this.#keepsBytes);
-      if (bytes) this.#trace?.(`received frame of ${bytes.length} bytes`);
-      return bytes;
+      return this.#decoder.next(into, this.#keepsBytes);
     } catch (error) {
       if (!(error instanceof ViewTooShortError)) this.#fail(error);
       throw error;
@@ -1237,26 +1221,9 @@ export class Channel<T = Uint8Array>
     }
   }
 
-  async #drain() {
-    this.#draining = true;
-    this.#endReceivers();
-    this.#startReading();
-    handled(this.closeWrite());
-    await this.#closed.promise.catch(() => {});
-  }
-
-  #traceTo(log: (line: string) => void) {
-    this.#trace = log;
-    this.#closed.promise.then(
-      () => log("closed"),
-      (reason) => log(`failed: ${messageOf(reason)}`),
-    );
-  }
-
   /** Both directions have ended: nothing is left to wait for. */
   #settle() {
-    const ended = this.#draining ? this.#streamEnded : this.#readEnded;
-    if (!ended || !this.#writeEnded) return;
+    if (!this.#readEnded || !this.#writeEnded) return;
     this.#release();
     this.#closed.resolve();
   }

@@ -28,12 +28,18 @@
 // First, since it imports nothing: to load a module that imports one not yet loaded, Deno
 // reads its source map, which for channel.ts takes a child 1 ms.
 import "./framing.ts";
-import { Channel, type ChannelOptions, drain, trace } from "./channel.ts";
+import type { Channel, ChannelOptions } from "./channel.ts";
+import { DrainableConnection, openChannel } from "./pair/connection.ts";
+import {
+  DEBUG_VARIABLE,
+  environment,
+  log,
+  messageOf,
+} from "./pair/environment.ts";
 
 const PATH_VARIABLE = "SOCKETPAIR_PATH";
 const PORT_VARIABLE = "SOCKETPAIR_PORT";
 const TOKEN_VARIABLE = "SOCKETPAIR_TOKEN";
-const DEBUG_VARIABLE = "SOCKETPAIR_DEBUG";
 
 /** Where {@linkcode startModule} leaves what it {@linkcode Started}: a global symbol. */
 const CONNECTION_KEY = Symbol.for("@socketpair/socketpair");
@@ -210,14 +216,6 @@ export class ConnectError extends Error {
   }
 }
 
-type Trace = (line: string) => void;
-
-/** Writes a line to standard error, where `SOCKETPAIR_DEBUG` asks for it. */
-const log: Trace | undefined = environment(DEBUG_VARIABLE) === "1"
-  // deno-lint-ignore no-console -- standard error is what tracing is for
-  ? (line) => console.error(`socketpair ${Deno.pid}: ${line}`)
-  : undefined;
-
 // What a child has no use for is not imported: it would cost it 10 ms.
 
 function nodePath() {
@@ -226,10 +224,6 @@ function nodePath() {
 
 function nodeUrl() {
   return process.getBuiltinModule("node:url");
-}
-
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }
 
 function delayOf(name: string, value: number): number {
@@ -304,11 +298,6 @@ function inDirectory(directory: string, error: unknown): unknown {
 /** Where Deno makes temporary files, as far as this process may know. */
 function defaultDirectory(): string {
   return environment("TMPDIR") ?? "/tmp";
-}
-
-function environment(variable: string): string | undefined {
-  const { state } = Deno.permissions.querySync({ name: "env", variable });
-  return state === "granted" ? Deno.env.get(variable) : undefined;
 }
 
 function socketPath(directory: string): string {
@@ -678,6 +667,7 @@ export class Child<T> implements AsyncDisposable {
   readonly process: Deno.ChildProcess;
   /** Resolves when the process has exited. */
   readonly status: Promise<Deno.CommandStatus>;
+  readonly #connection: DrainableConnection;
   readonly #gracePeriod: number;
   readonly #kill: (signal: Deno.Signal) => void;
   #closePromise: Promise<Deno.CommandStatus> | undefined;
@@ -686,10 +676,15 @@ export class Child<T> implements AsyncDisposable {
   constructor(
     channel: Channel<T>,
     process: Deno.ChildProcess,
-    details: { gracePeriod: number; kill: (signal: Deno.Signal) => void },
+    details: {
+      connection: DrainableConnection;
+      gracePeriod: number;
+      kill: (signal: Deno.Signal) => void;
+    },
   ) {
     this.channel = channel;
     this.process = process;
+    this.#connection = details.connection;
     this.#gracePeriod = details.gracePeriod;
     this.#kill = details.kill;
     this.status = process.status;
@@ -743,19 +738,21 @@ export class Child<T> implements AsyncDisposable {
       grace.resolve();
     }, 2 * this.#gracePeriod);
     try {
-      const ended = drain(this.channel);
+      this.#connection.drain();
+      this.channel.close().catch(() => {});
       const status = await Promise.race([
         this.status,
         grace.promise.then(() => this.status),
       ]);
       // A process that the child started may hold its end of the channel, and never
       // end it: then the grace period does.
-      await Promise.race([ended, grace.promise]);
+      await Promise.race([this.#connection.closed, grace.promise]);
       return status;
     } finally {
       clearTimeout(terminate);
       clearTimeout(kill);
       this.channel.abort(new Error("The child has exited"));
+      this.#connection.destroy();
     }
   }
 
@@ -844,13 +841,17 @@ export async function launch<T = Uint8Array>(
         signal,
         attachment,
       });
-      channel = new Channel<T>(conn, options);
+      const connection = new DrainableConnection(conn);
+      channel = openChannel(connection, options);
       reception.take();
-      if (log) trace(channel, log);
       log?.(`child ${process.pid} connected`);
       await reception.close();
       await removeEndpoint(endpoint);
-      const child = new Child(channel, process, { gracePeriod, kill });
+      const child = new Child(channel, process, {
+        connection,
+        gracePeriod,
+        kill,
+      });
       if (signal) endOnAbort(child, signal);
       return child;
     } catch (error) {
@@ -1079,9 +1080,8 @@ export async function connectToParent<T = Uint8Array>(
 ): Promise<Channel<T>> {
   const { conn, rest } = await takeConnection();
   try {
-    const channel = new Channel<T>(conn, options);
+    const channel = openChannel(conn, options);
     await writeAll(conn, rest);
-    if (log) trace(channel, log);
     log?.(`connected to parent`);
     return channel;
   } catch (error) {
@@ -1357,8 +1357,9 @@ function grantOf(name: PermissionName, value: string | URL): string {
 
 /** What a child imports of this package, if it is on this machine. */
 function ownFiles(): string[] {
-  return ["mod", "pair", "channel", "framing", "descriptors"]
-    .map((name) => import.meta.resolve(`./${name}.ts`))
+  const floors = ["framing", "channel", "pair", "descriptors"];
+  return ["mod.ts", ...floors.flatMap((name) => [`${name}.ts`, name])]
+    .map((name) => import.meta.resolve(`./${name}`))
     .filter((url) => url.startsWith("file:"))
     .map((url) => nodeUrl().fileURLToPath(url));
 }

@@ -1,0 +1,79 @@
+import { assertEquals, assertRejects } from "@std/assert";
+import { Channel, type Connection } from "../../channel.ts";
+import { socketPair } from "../../pair.ts";
+import { DrainableConnection } from "../../pair/connection.ts";
+
+/** Two channels, one of them over a connection that can drain. */
+async function channels(): Promise<[DrainableConnection, Channel, Channel]> {
+  const [left, right] = await socketPair();
+  const connection = new DrainableConnection(left);
+  return [connection, new Channel(connection), new Channel(right)];
+}
+
+/** A connection that cannot be written to, and says what is done to it. */
+function unwritable(chunks: number, calls: string[]): Connection {
+  return {
+    read(buffer) {
+      calls.push("read");
+      return Promise.resolve(chunks-- > 0 ? buffer.length : null);
+    },
+    write: () => Promise.reject(new Deno.errors.BrokenPipe()),
+    closeWrite: () => Promise.resolve(),
+    close: () => void calls.push("close"),
+    ref() {},
+    unref() {},
+  };
+}
+
+Deno.test("DrainableConnection.close() discards what still comes until the peer ends", async () => {
+  const [connection, a, b] = await channels();
+  const received = a.receive();
+  connection.drain();
+  await a.close();
+  assertEquals(await received, null);
+  for (let i = 0; i < 10; i++) await b.send(new Uint8Array(300_000));
+  assertEquals(await b.receive(), null);
+  await b.closeWrite();
+  await connection.closed;
+  await Promise.all([a.closed, b.closed]);
+});
+
+Deno.test("DrainableConnection.close() lets the peer send on after receiving was cancelled", async () => {
+  const [connection, a, b] = await channels();
+  await a.readable.cancel();
+  connection.drain();
+  await a.close();
+  for (let i = 0; i < 10; i++) await b.send(new Uint8Array(300_000));
+  assertEquals(await b.receive(), null);
+  await b.closeWrite();
+  await connection.closed;
+});
+
+Deno.test("DrainableConnection.close() discards what still comes after a failed write", async () => {
+  const calls: string[] = [];
+  const connection = new DrainableConnection(unwritable(2, calls));
+  connection.drain();
+  await assertRejects(() => connection.write(new Uint8Array(1)));
+  connection.close();
+  await connection.closed;
+  assertEquals(calls, ["read", "read", "read", "close"]);
+});
+
+Deno.test("DrainableConnection.close() closes at once while the channel is still sending", async () => {
+  const [connection, a, b] = await channels();
+  a.send(new Uint8Array(5_000_000));
+  connection.drain();
+  a.abort();
+  await connection.closed;
+  await assertRejects(() => b.receive());
+});
+
+Deno.test("DrainableConnection.closed resolves when the peer dies", async () => {
+  const [connection, a, b] = await channels();
+  a.send(new Uint8Array(5_000_000));
+  connection.drain();
+  const closing = assertRejects(() => a.close());
+  b.abort();
+  await connection.closed;
+  await closing;
+});
