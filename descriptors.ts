@@ -1188,7 +1188,7 @@ export interface ParentWithDescriptors<T> extends AsyncDisposable {
  * @throws {Deno.errors.NotSupported} On other systems than Linux and macOS.
  * @throws {Error} As `spawn()`.
  */
-export async function spawnWithDescriptors<T = Uint8Array>(
+export async function spawnWithDescriptors<T = Uint8Array<ArrayBuffer>>(
   command: string | URL,
   options: SpawnWithDescriptorsOptions<T> = {},
 ): Promise<ChildWithDescriptors<T>> {
@@ -1254,7 +1254,7 @@ export async function spawnWithDescriptors<T = Uint8Array>(
  * @throws {Deno.errors.NotCapable} If a permission is missing.
  * @throws {Deno.errors.NotSupported} On other systems than Linux and macOS.
  */
-export async function connectDescriptorsToParent<T = Uint8Array>(
+export async function connectDescriptorsToParent<T = Uint8Array<ArrayBuffer>>(
   options: ChannelOptions<T> = {},
 ): Promise<ParentWithDescriptors<T>> {
   const path = Deno.env.get(PATH_VARIABLE);

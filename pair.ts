@@ -790,7 +790,7 @@ export interface Attachment {
  *
  * @internal
  */
-export async function launch<T = Uint8Array>(
+export async function launch<T = Uint8Array<ArrayBuffer>>(
   command: string | URL,
   options: SpawnOptions<T>,
   attach?: (place: { directory: string; token: string }) => Attachment,
@@ -1044,7 +1044,7 @@ function endOnAbort<T>(child: Child<T>, signal: AbortSignal) {
  * path of a socket: 107 bytes on Linux, 103 on macOS.
  * @throws {Error} The reason of `signal`.
  */
-export function spawn<T = Uint8Array>(
+export function spawn<T = Uint8Array<ArrayBuffer>>(
   command: string | URL,
   options: SpawnOptions<T> = {},
 ): Promise<Child<T>> {
@@ -1075,7 +1075,7 @@ export function spawn<T = Uint8Array>(
  * @throws {Deno.errors.NotCapable} If a permission is missing.
  * @throws {Deno.errors.NotFound} If the parent does not wait any more.
  */
-export async function connectToParent<T = Uint8Array>(
+export async function connectToParent<T = Uint8Array<ArrayBuffer>>(
   options: ChannelOptions<T> = {},
 ): Promise<Channel<T>> {
   const { conn, rest } = await takeConnection();
@@ -1204,7 +1204,7 @@ interface ModuleStart {
  * module: use `spawn("deno", ...)` there.
  * @throws {Error} As {@linkcode spawn}.
  */
-export async function spawnModule<T = Uint8Array>(
+export async function spawnModule<T = Uint8Array<ArrayBuffer>>(
   specifier: string | URL,
   options: SpawnModuleOptions<T> = {},
 ): Promise<Child<T>> {

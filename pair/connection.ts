@@ -84,12 +84,16 @@ export class DrainableConnection implements Connection {
 }
 
 /** Make a channel over a connection; with `SOCKETPAIR_DEBUG` it is traced. */
-export function openChannel<T>(
+export function openChannel<In, Out>(
   connection: Connection,
-  options: ChannelOptions<T>,
-): Channel<T> {
-  if (!log) return new Channel(connection, options);
-  const channel = new Channel(connection, traced(options, log));
+  options: ChannelOptions<In, Out>,
+): Channel<In, Out> {
+  const serialization = serializationOf(options);
+  if (!log) return new Channel(connection, { ...options, serialization });
+  const channel = new Channel(connection, {
+    ...options,
+    serialization: traced(serialization, log),
+  });
   channel.closed.then(
     () => log?.("closed"),
     (error) => log?.(`failed: ${messageOf(error)}`),
@@ -97,26 +101,28 @@ export function openChannel<T>(
   return channel;
 }
 
-function traced<T>(
-  options: ChannelOptions<T>,
+/** Without a serialization the types are those of bytes(), as the overloads say. */
+function serializationOf<In, Out>(
+  { serialization }: ChannelOptions<In, Out>,
+): Serialization<In, Out> {
+  const unknown: Serialization<unknown, never> = bytes();
+  return serialization ?? unknown as Serialization<In, Out>;
+}
+
+function traced<In, Out>(
+  serialization: Serialization<In, Out>,
   log: (line: string) => void,
-): ChannelOptions<T> {
-  // Without a serialization T is Uint8Array.
-  const serialization = options.serialization ??
-    bytes() as Serialization<unknown> as Serialization<T>;
+): Serialization<In, Out> {
   return {
-    ...options,
-    serialization: {
-      ...serialization, // what it says besides
-      serialize(message) {
-        const bytes = serialization.serialize(message);
-        log(`sent frame of ${bytes.length} bytes`);
-        return bytes;
-      },
-      deserialize(bytes) {
-        log(`received frame of ${bytes.length} bytes`);
-        return serialization.deserialize(bytes);
-      },
+    borrows: serialization.borrows,
+    serialize(message) {
+      const bytes = serialization.serialize(message);
+      log(`sent frame of ${bytes.length} bytes`);
+      return bytes;
+    },
+    deserialize(bytes) {
+      log(`received frame of ${bytes.length} bytes`);
+      return serialization.deserialize(bytes);
     },
   };
 }

@@ -1,5 +1,9 @@
 import { assertStrictEquals } from "@std/assert";
-import { Channel, type DuplexStream } from "../../channel.ts";
+import {
+  Channel,
+  type DuplexStream,
+  type Serialization,
+} from "../../channel.ts";
 
 export type Pair = [DuplexStream, DuplexStream];
 
@@ -16,9 +20,9 @@ export class BadMessage extends Error {
   }
 }
 
-const serialization = {
-  serialize: (bytes: Uint8Array) => bytes,
-  deserialize(bytes: Uint8Array) {
+const serialization: Serialization<Uint8Array<ArrayBuffer>> = {
+  serialize: (bytes) => bytes,
+  deserialize(bytes) {
     if (bytes[PREFIX_LENGTH - 1] === BAD) throw new BadMessage(bytes);
     return bytes;
   },

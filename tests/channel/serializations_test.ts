@@ -180,7 +180,9 @@ for (
 
   Deno.test(`${name} says of bytes that they cannot be received, and why`, () => {
     for (const [bytes, errorName, why] of unreceivable) {
-      const error = assertThrows(() => serialization.deserialize(bytes));
+      const error = assertThrows(() =>
+        serialization.deserialize(bytes.slice())
+      );
       assertError(error, "receive", errorName, why);
       assert("cause" in error, "The cause is missing");
       // Nothing of them is left to spoil the next message.

@@ -16,10 +16,10 @@ export function assertError(
 }
 
 /** Two channels that are connected in memory. */
-export function channels<T, U>(
-  ours: Serialization<T>,
-  theirs: Serialization<U>,
-): [Channel<T>, Channel<U>] {
+export function channels<In, Out, TheirIn, TheirOut>(
+  ours: Serialization<In, Out>,
+  theirs: Serialization<TheirIn, TheirOut>,
+): [Channel<In, Out>, Channel<TheirIn, TheirOut>] {
   const there = new TransformStream<Uint8Array, Uint8Array>();
   const back = new TransformStream<Uint8Array, Uint8Array>();
   return [
@@ -35,7 +35,10 @@ export function channels<T, U>(
 }
 
 /** End both directions: nothing that was sent is left over. */
-export async function end<T, U>(ours: Channel<T>, theirs: Channel<U>) {
+export async function end<In, Out, TheirIn, TheirOut>(
+  ours: Channel<In, Out>,
+  theirs: Channel<TheirIn, TheirOut>,
+) {
   await Promise.all([ours.closeWrite(), theirs.closeWrite()]);
   assertEquals(await Array.fromAsync(ours), []);
   assertEquals(await Array.fromAsync(theirs), []);

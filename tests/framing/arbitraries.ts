@@ -3,13 +3,13 @@ import { concat } from "@std/bytes";
 import fc from "fast-check";
 import {
   contentLength,
-  FrameEncoder,
   type Framing,
   lengthField,
   type LengthFieldOptions,
   netstring,
   varint,
 } from "../../framing.ts";
+import { FrameEncoder } from "../../framing/encoder.ts";
 import { split } from "./encode_decode.ts";
 import { checked } from "./own_framing.ts";
 
@@ -63,7 +63,7 @@ export function expressible(
   framing: Framing,
   messages: Uint8Array[],
 ): Uint8Array[] {
-  const encoder = new FrameEncoder({ framing });
+  const encoder = new FrameEncoder(framing, {});
   return messages.flatMap((message) => {
     try {
       // A length field inside the message is written over what was there.

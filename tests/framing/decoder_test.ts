@@ -1,20 +1,21 @@
 import {
   assert,
   assertEquals,
-  assertInstanceOf,
   assertStrictEquals,
   assertThrows,
 } from "@std/assert";
 import { concat } from "@std/bytes";
 import fc from "fast-check";
 import {
-  FrameDecoder,
-  FrameEncoder,
   FrameTooLargeError,
-  type FramingOptions,
+  type Framing,
+  lengthField,
   netstring,
   TruncatedFrameError,
 } from "../../framing.ts";
+import { FrameDecoder } from "../../framing/decoder.ts";
+import { FrameEncoder } from "../../framing/encoder.ts";
+import { BLOCK_LENGTH } from "../../framing/memory.ts";
 import { anyFraming, anyMessages, expressible } from "./arbitraries.ts";
 import {
   describe,
@@ -25,35 +26,31 @@ import {
 } from "./encode_decode.ts";
 import { formats } from "./formats.ts";
 
-interface Reads {
-  bufferLength: number;
-  /** How many bytes each read gives, at most. */
-  lengths: number[];
-}
-
-/** Decode as `Channel` does from a byte stream: each read moves the memory. */
+/**
+ * Decode as `Channel` does from a connection.
+ *
+ * @param lengths How many bytes each read gives, at most.
+ */
 function read(
   stream: Uint8Array,
-  options: FramingOptions,
-  { bufferLength, lengths }: Reads,
+  framing: Framing,
+  lengths: number[],
 ): Uint8Array[] {
-  const decoder = new FrameDecoder(options);
+  const decoder = new FrameDecoder(framing, {});
   const messages: Uint8Array[] = [];
   let at = 0;
   for (let i = 0; at < stream.length; i++) {
-    const target = decoder.readTarget(bufferLength);
+    const target = decoder.readTarget();
     const limit = lengths[i % lengths.length] ?? target.length;
     const part = stream.subarray(at, at + Math.min(target.length, limit));
-    const { byteOffset, buffer } = target;
-    assertInstanceOf(buffer, ArrayBuffer);
-    const view = new Uint8Array(buffer.transfer(), byteOffset, part.length);
-    view.set(part);
-    decoder.commit(view);
+    target.set(part);
+    decoder.push(target.subarray(0, part.length));
     at += part.length;
     let message;
     while ((message = decoder.next()) !== undefined) messages.push(message);
   }
   decoder.end();
+  assertEquals(decoder.next(), undefined);
   return messages;
 }
 
@@ -62,15 +59,12 @@ Deno.test("FrameDecoder.readTarget() takes any reads for any framing", () => {
     fc.property(
       anyFraming,
       anyMessages,
-      fc.record({
-        bufferLength: fc.integer({ min: 1, max: 300 }),
-        lengths: fc.array(fc.integer({ min: 1, max: 300 }), { maxLength: 5 }),
-      }),
-      (framing, anyMessages, reads) => {
+      fc.array(fc.integer({ min: 1, max: 300 }), { maxLength: 5 }),
+      (framing, anyMessages, lengths) => {
         const messages = expressible(framing, anyMessages);
-        const encoder = new FrameEncoder({ framing });
+        const encoder = new FrameEncoder(framing, {});
         const stream = concat(messages.flatMap((m) => encoder.encodeParts(m)));
-        assertEquals(read(stream, { framing }, reads), messages);
+        assertEquals(read(stream, framing, lengths), messages);
       },
     ),
     { numRuns: 300 },
@@ -82,14 +76,11 @@ Deno.test("FrameDecoder.readTarget() takes large messages straight into their ow
     new Uint8Array(length).map((_, at) => at + i)
   );
   for (const { framing } of formats.slice(1)) {
-    const encoder = new FrameEncoder({ framing });
+    const encoder = new FrameEncoder(framing, {});
     const sent = expressible(framing, messages);
     const stream = concat(sent.flatMap((m) => encoder.encodeParts(m)));
     for (const lengths of [[], [1, 5000], [33_000], [7, 4096, 65_536]]) {
-      const received = read(stream, { framing }, {
-        bufferLength: 512,
-        lengths,
-      });
+      const received = read(stream, framing, lengths);
       assertEquals(
         received.map(({ length }) => length),
         sent.map((m) => m.length),
@@ -103,47 +94,53 @@ Deno.test("FrameDecoder.readTarget() takes large messages straight into their ow
 });
 
 /** Give the decoder bytes as a read of that many does, and return what they make. */
-function commit(
+function give(
   decoder: FrameDecoder,
   target: Uint8Array,
   bytes: Uint8Array,
 ): Uint8Array | undefined {
   target.set(bytes);
-  decoder.commit(target.subarray(0, bytes.length));
+  decoder.push(target.subarray(0, bytes.length));
   return decoder.next();
 }
 
-Deno.test("FrameDecoder.readTarget() lets frames of up to half the buffer arrive in it as a whole", () => {
-  for (const [length, isCopied] of [[50_000, true], [50_001, false]] as const) {
+Deno.test("FrameDecoder.readTarget() lets frames of up to half a block arrive in it as a whole", () => {
+  const half = BLOCK_LENGTH / 2;
+  for (const [length, isCopied] of [[half, true], [half + 1, false]] as const) {
     const message = new Uint8Array(length - 4).map((_, at) => at);
-    const frame = new FrameEncoder({}).encode(message);
-    const decoder = new FrameDecoder({});
-    const buffer = decoder.readTarget(100_000);
-    assertEquals(buffer.length, 100_000);
-    assertEquals(commit(decoder, buffer, frame.subarray(0, 100)), undefined);
-    const target = decoder.readTarget(100_000);
-    assertEquals(target.buffer === buffer.buffer, isCopied);
-    assertEquals(target.length, (isCopied ? 100_000 : length) - 100);
-    const received = commit(decoder, target, frame.subarray(100));
+    const frame = new FrameEncoder(lengthField(), {}).encode(message);
+    const decoder = new FrameDecoder(lengthField(), {});
+    assertEquals(
+      give(decoder, decoder.readTarget(), frame.subarray(0, 100)),
+      undefined,
+    );
+    const target = decoder.readTarget();
+    assertEquals(
+      target.length,
+      isCopied ? BLOCK_LENGTH - 100 : length - 100,
+    );
+    const received = give(decoder, target, frame.subarray(100));
     assertEquals(received, message);
     assertEquals(received?.buffer.byteLength, message.length);
-    assert(received?.buffer !== buffer.buffer);
+    assertEquals(received?.buffer === target.buffer, !isCopied);
     assert(decoder.isIdle);
   }
 });
 
-Deno.test("FrameDecoder.commit() drops what was read for a message that is forgotten", () => {
-  const decoder = new FrameDecoder({});
-  const frame = new FrameEncoder({}).encode(new Uint8Array(60_000));
-  commit(decoder, decoder.readTarget(100), frame.subarray(0, 100));
-  const target = decoder.readTarget(100);
+Deno.test("FrameDecoder.push() drops what was read for a message that is forgotten", () => {
+  const decoder = new FrameDecoder(lengthField(), {});
+  const frame = new FrameEncoder(lengthField(), {}).encode(
+    new Uint8Array(200_000),
+  );
+  give(decoder, decoder.readTarget(), frame.subarray(0, 100));
+  const target = decoder.readTarget();
   decoder.clear();
-  decoder.commit(target.subarray(0, 5000));
+  decoder.push(target.subarray(0, 5000));
   assert(decoder.isIdle);
-  const buffer = decoder.readTarget(100);
-  assertEquals(buffer.length, 100);
-  const small = new FrameEncoder({}).encode(toBytes("cat"));
-  assertEquals(commit(decoder, buffer, small), toBytes("cat"));
+  const buffer = decoder.readTarget();
+  assert(buffer.buffer !== target.buffer);
+  const small = new FrameEncoder(lengthField(), {}).encode(toBytes("cat"));
+  assertEquals(give(decoder, buffer, small), toBytes("cat"));
 });
 
 Deno.test("FrameDecoder.end() counts what has been read straight into a message", () => {
@@ -158,11 +155,7 @@ Deno.test("FrameDecoder.end() counts what has been read straight into a message"
     ] as const
   ) {
     const error = assertThrows(
-      () =>
-        read(stream.subarray(0, length), { framing }, {
-          bufferLength: 64,
-          lengths: [],
-        }),
+      () => read(stream.subarray(0, length), framing, []),
       TruncatedFrameError,
     );
     assertEquals(describe(error), truncated(length, expected));
@@ -171,29 +164,25 @@ Deno.test("FrameDecoder.end() counts what has been read straight into a message"
 
 Deno.test("FrameDecoder.end() counts what has arrived of a message in the buffer", () => {
   const error = assertThrows(
-    () =>
-      read(toBytes("8:taco"), { framing: netstring() }, {
-        bufferLength: 64,
-        lengths: [3],
-      }),
+    () => read(toBytes("8:taco"), netstring(), [3]),
     TruncatedFrameError,
   );
   assertEquals(describe(error), truncated(6, 11));
 });
 
 Deno.test("FrameDecoder.next() writes a message in the buffer into the memory that it is given later", () => {
-  const decoder = new FrameDecoder({ framing: netstring() });
-  const target = decoder.readTarget(64);
-  assertEquals(commit(decoder, target, toBytes("8:taco")), undefined);
+  const decoder = new FrameDecoder(netstring(), {});
+  const target = decoder.readTarget();
+  assertEquals(give(decoder, target, toBytes("8:taco")), undefined);
   const memory = new Uint8Array(8);
   assertEquals(decoder.next(memory), undefined);
-  const message = commit(decoder, decoder.readTarget(64), toBytes(" cat,"));
+  const message = give(decoder, decoder.readTarget(), toBytes(" cat,"));
   assertStrictEquals(message?.buffer, memory.buffer);
   assertEquals(toString(memory), "taco cat");
 });
 
 Deno.test("FrameDecoder.next() writes into the memory that it is given", () => {
-  const decoder = new FrameDecoder({ framing: netstring() });
+  const decoder = new FrameDecoder(netstring(), {});
   const memory = new Uint8Array(10).fill(0xee);
   decoder.push(toBytes("3:cat,8:ta"));
   const first = decoder.next(memory)!;
@@ -209,7 +198,7 @@ Deno.test("FrameDecoder.next() writes into the memory that it is given", () => {
 });
 
 Deno.test("FrameDecoder.next() keeps the message that a view is too short for", () => {
-  const decoder = new FrameDecoder({ framing: netstring() });
+  const decoder = new FrameDecoder(netstring(), {});
   for (const view of [new Uint8Array(8), undefined]) {
     for (const parts of [["8:taco cat,"], ["8:taco", " cat,"]]) {
       for (const part of parts) {
@@ -227,7 +216,7 @@ Deno.test("FrameDecoder.next() keeps the message that a view is too short for", 
 });
 
 Deno.test("FrameDecoder.next() writes into the memory that it is given later", () => {
-  const decoder = new FrameDecoder({ framing: netstring() });
+  const decoder = new FrameDecoder(netstring(), {});
   decoder.push(toBytes("8:taco"));
   assertEquals(decoder.next(), undefined);
   decoder.push(toBytes(" cat,"));
@@ -243,7 +232,7 @@ Deno.test("FrameDecoder.next() writes into the memory that it is given later", (
 
 Deno.test("FrameDecoder.clear() forgets what has arrived in part", () => {
   for (const part of ["8", "8:", "8:taco", "8:taco cat"]) {
-    const decoder = new FrameDecoder({ framing: netstring() });
+    const decoder = new FrameDecoder(netstring(), {});
     decoder.push(toBytes(part));
     assertEquals(decoder.next(), undefined);
     assert(!decoder.isIdle);

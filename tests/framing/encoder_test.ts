@@ -1,7 +1,7 @@
 import { assert, assertEquals, assertLessOrEqual } from "@std/assert";
 import { concat } from "@std/bytes";
 import fc from "fast-check";
-import { FrameEncoder } from "../../framing.ts";
+import { FrameEncoder } from "../../framing/encoder.ts";
 import { anyFraming, anyMessages, expressible } from "./arbitraries.ts";
 
 Deno.test("FrameEncoder.encodeInto() writes what encodeParts() returns, and nothing beside it", () => {
@@ -10,7 +10,7 @@ Deno.test("FrameEncoder.encodeInto() writes what encodeParts() returns, and noth
     anyMessages,
     fc.nat(5),
     (framing, messages, start) => {
-      const encoder = new FrameEncoder({ framing });
+      const encoder = new FrameEncoder(framing, {});
       for (const message of expressible(framing, messages)) {
         const expected = concat(encoder.encodeParts(message));
         const space = message.length + encoder.maxOverhead;

@@ -107,13 +107,11 @@ Deno.test("FrameEncoderStream leaves the message as it is and keeps nothing of i
   }
 });
 
-Deno.test("FrameEncoderStream and FrameDecoderStream are TransformStreams, and can be extended", async () => {
+Deno.test("FrameEncoderStream and FrameDecoderStream can be extended", async () => {
   class Encoder extends FrameEncoderStream {}
   const encoder = new Encoder({ framing: varint() });
   assertInstanceOf(encoder, Encoder);
   assertInstanceOf(encoder, FrameEncoderStream);
-  assertInstanceOf(encoder, TransformStream);
-  assertInstanceOf(new FrameDecoderStream(), TransformStream);
   const frames = ReadableStream.from([toBytes("taco")]).pipeThrough(encoder);
   assertEquals(await Array.fromAsync(frames), [toBytes("\x04taco")]);
 });

@@ -7,11 +7,11 @@ import {
 import { concat } from "@std/bytes";
 import fc from "fast-check";
 import {
-  FrameEncoder,
   FrameSyntaxError,
   FrameTooLargeError,
   TruncatedFrameError,
 } from "../../framing.ts";
+import { FrameEncoder } from "../../framing/encoder.ts";
 import {
   anyFraming,
   anyMessages,
@@ -70,7 +70,7 @@ const damaged = fc.tuple(
   anyMessages,
   fc.array(fc.tuple(fc.nat(), fc.nat(2), fc.nat(255)), { maxLength: 3 }),
 ).map(([framing, messages, changes]) => {
-  const encoder = new FrameEncoder({ framing });
+  const encoder = new FrameEncoder(framing, {});
   const bytes = [
     ...concat(
       expressible(framing, messages).flatMap((m) => encoder.encodeParts(m)),

@@ -25,7 +25,7 @@ interface Format<T> {
   toNumber(message: T): number;
 }
 
-const bytesFormat: Format<Uint8Array> = {
+const bytesFormat: Format<Uint8Array<ArrayBuffer>> = {
   message: new Uint8Array(size).fill(0x78),
   sizeOf: (message) => message.length,
   fromNumber: (n) => new TextEncoder().encode(String(n)),
@@ -138,7 +138,7 @@ class StreamsEnd<T> extends End<T> {
 }
 
 /** One end of a channel, receiving into a buffer of its own. */
-class IntoEnd extends End<Uint8Array> {
+class IntoEnd extends End<Uint8Array<ArrayBuffer>> {
   #view: Uint8Array = new Uint8Array(size);
 
   override async receiveMany(n: number): Promise<number> {
@@ -238,10 +238,10 @@ async function measure<T>(
 }
 
 const Bytes = way === "streams"
-  ? StreamsEnd<Uint8Array>
+  ? StreamsEnd<Uint8Array<ArrayBuffer>>
   : way === "into"
   ? IntoEnd
-  : End<Uint8Array>;
+  : End<Uint8Array<ArrayBuffer>>;
 const bytesEnd = (channel: Channel) => new Bytes(channel, bytesFormat);
 const jsonEnd = (channel: Channel<Text>) => new End(channel, jsonFormat);
 const serialization = json<Text>();

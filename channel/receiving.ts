@@ -1,0 +1,241 @@
+import type { FrameDecoder } from "../framing/decoder.ts";
+import { ViewTooShortError } from "../framing/errors.ts";
+import { type Failure, rejectedPromise, rejectHandled } from "./promises.ts";
+import { Queue } from "./queue.ts";
+import type { Transport } from "./transports.ts";
+
+/** What to do with a message, and with the end. */
+export interface Request<R> {
+  onMessage(bytes: Uint8Array<ArrayBuffer>): R;
+  onEnd(): R;
+  readonly signal?: AbortSignal | undefined;
+  /** Memory of the caller's for the message. */
+  readonly into?: Uint8Array<ArrayBuffer> | undefined;
+}
+
+/** A caller who waits for a message. */
+interface Receiver {
+  readonly into: Uint8Array<ArrayBuffer> | undefined;
+  readonly promise: Promise<unknown>;
+  onMessage(bytes: Uint8Array<ArrayBuffer>): unknown;
+  onEnd(): unknown;
+  resolve(value: unknown): void;
+  reject(reason: unknown): void;
+}
+
+/**
+ * The receiving half of a channel: a message is decoded when it is asked for, and bytes are
+ * read while somebody waits, so that what nobody asks for stays with the peer.
+ *
+ * It is open; discarding, once nobody will receive any more and what comes is dropped; and ended,
+ * when the peer has closed its side.
+ */
+export class Receiving {
+  readonly #transport: Transport;
+  readonly #decoder: FrameDecoder;
+  /** Whether messages are lent until the next request. */
+  readonly #lends: boolean;
+  readonly #onEnd: () => void;
+  readonly #onFailure: (reason: unknown) => void;
+  /** What is said in place of the end. */
+  readonly #endFailure: () => Failure | undefined;
+
+  #state: "open" | "discarding" | "ended" = "open";
+  #failure: Failure | undefined;
+  #isReading = false;
+  #isWatching = false;
+  readonly #receivers = new Queue<Receiver>();
+  #target: Uint8Array = new Uint8Array(0);
+  readonly #readTarget = () => this.#target = this.#decoder.readTarget();
+
+  constructor(
+    transport: Transport,
+    options: {
+      decoder: FrameDecoder;
+      lends: boolean;
+      onEnd(): void;
+      onFailure(reason: unknown): void;
+      endFailure(): Failure | undefined;
+    },
+  ) {
+    this.#transport = transport;
+    this.#decoder = options.decoder;
+    this.#lends = options.lends;
+    this.#onEnd = options.onEnd;
+    this.#onFailure = options.onFailure;
+    this.#endFailure = options.endFailure;
+  }
+
+  /** Whether nobody will receive any more. */
+  get isEnded(): boolean {
+    return this.#state !== "open";
+  }
+
+  request<R>(request: Request<R>): Promise<R> {
+    const { onMessage, onEnd, signal, into } = request;
+    if (signal?.aborted) return rejectedPromise(signal.reason);
+    if (this.#failure) return rejectedPromise(this.#failure.reason);
+    if (this.#state === "discarding") return Promise.resolve(onEnd());
+    this.#decoder.unpin();
+    // While somebody waits, or a read is under way, there is no whole message, and the memory is
+    // with it.
+    if (!this.#isReading && this.#receivers.length === 0) {
+      try {
+        const bytes = this.#next(into);
+        if (bytes !== undefined) {
+          if (this.#isWatching) this.#startReading();
+          return Promise.resolve(onMessage(bytes));
+        }
+      } catch (error) {
+        return rejectedPromise(error);
+      }
+    }
+    if (this.#state === "ended") {
+      const failure = this.#endFailure();
+      return failure
+        ? rejectedPromise(failure.reason)
+        : Promise.resolve(onEnd());
+    }
+    const { promise, resolve, reject } = Promise.withResolvers<R>();
+    const receiver = { into, promise, onMessage, onEnd, resolve, reject };
+    this.#receivers.push(receiver);
+    if (signal) {
+      const onAbort = () => {
+        this.#receivers.remove(receiver);
+        reject(signal.reason);
+      };
+      const forget = () => signal.removeEventListener("abort", onAbort);
+      signal.addEventListener("abort", onAbort);
+      promise.then(forget, forget);
+    }
+    this.#startReading();
+    return promise;
+  }
+
+  /** Look for the peer's end while nobody receives, until bytes arrive. */
+  watch() {
+    if (this.#isWatching) return;
+    this.#isWatching = true;
+    this.#startReading();
+  }
+
+  /** End receiving: what still comes is dropped. */
+  discard() {
+    if (this.#state === "open") this.#state = "discarding";
+    this.#decoder.clear();
+    for (let receiver; (receiver = this.#receivers.shift()) !== undefined;) {
+      receiver.resolve(receiver.onEnd());
+    }
+  }
+
+  /** End receiving, and tell the stream so. */
+  cancel(reason: unknown) {
+    this.discard();
+    if (this.#transport.cancel(reason)) this.#state = "ended";
+    this.#onEnd();
+  }
+
+  /** Read and drop what comes, so that a peer who is busy sending gets to reading. */
+  drain() {
+    this.#startReading();
+  }
+
+  /** The channel has failed, or is closed. */
+  abort(reason: unknown) {
+    this.#failure = { reason };
+    for (let receiver; (receiver = this.#receivers.shift()) !== undefined;) {
+      rejectHandled(receiver, reason);
+    }
+  }
+
+  /** Decode the next message. What is wrong with the bytes fails the channel. */
+  #next(
+    into: Uint8Array<ArrayBuffer> | undefined,
+  ): Uint8Array<ArrayBuffer> | undefined {
+    try {
+      const bytes = this.#decoder.next(into, !this.#lends);
+      if (bytes !== undefined && this.#lends) this.#decoder.pin();
+      return bytes;
+    } catch (error) {
+      if (!(error instanceof ViewTooShortError)) this.#onFailure(error);
+      throw error;
+    }
+  }
+
+  get #wantsBytes(): boolean {
+    if (this.#state === "ended" || this.#failure) return false;
+    return this.#receivers.length > 0 || this.#state === "discarding" ||
+      (this.#isWatching && this.#decoder.isIdle);
+  }
+
+  #startReading() {
+    if (!this.#isReading) void this.#readWhileWanted();
+  }
+
+  async #readWhileWanted() {
+    this.#isReading = true;
+    try {
+      while (this.#wantsBytes) {
+        const read = await this.#transport.read(this.#readTarget);
+        if (read === null) this.#endOfStream();
+        else {
+          this.#decoder.push(
+            typeof read === "number" ? this.#target.subarray(0, read) : read,
+          );
+          this.#deliver();
+        }
+      }
+      this.#isReading = false;
+    } catch (error) {
+      this.#isReading = false;
+      this.#fail(error);
+    }
+  }
+
+  #deliver() {
+    if (this.#state === "discarding") return this.#decoder.clear();
+    for (
+      let receiver = this.#receivers.peek();
+      receiver !== undefined;
+      receiver = this.#receivers.peek()
+    ) {
+      try {
+        const bytes = this.#next(receiver.into);
+        if (bytes === undefined) return;
+        this.#receivers.shift();
+        receiver.resolve(receiver.onMessage(bytes));
+      } catch (error) {
+        // If the channel has failed, all have been rejected.
+        if (this.#receivers.peek() === receiver) this.#receivers.shift();
+        rejectHandled(receiver, error);
+      }
+    }
+  }
+
+  #endOfStream() {
+    if (this.#failure) return;
+    if (this.#state === "open") {
+      this.#decoder.end();
+      this.#deliver();
+      if (this.#failure) return;
+    }
+    this.#state = "ended";
+    const failure = this.#endFailure();
+    for (let receiver; (receiver = this.#receivers.shift()) !== undefined;) {
+      if (failure) rejectHandled(receiver, failure.reason);
+      else receiver.resolve(receiver.onEnd());
+    }
+    this.#onEnd();
+  }
+
+  #fail(reason: unknown) {
+    if (this.#failure) return;
+    // After close() nobody cares what does not come any more.
+    if (this.#state === "discarding") {
+      this.#state = "ended";
+      this.#onEnd();
+    } else {
+      this.#onFailure(this.#endFailure()?.reason ?? reason);
+    }
+  }
+}

@@ -1,0 +1,273 @@
+import type { FrameEncoder } from "../framing/encoder.ts";
+import { BLOCK_LENGTH, giveMemory, takeMemory } from "../framing/memory.ts";
+import {
+  type Failure,
+  markHandled,
+  rejectedPromise,
+  rejectHandled,
+} from "./promises.ts";
+import { Queue } from "./queue.ts";
+import type { Serialization } from "./serializations.ts";
+import type { Transport } from "./transports.ts";
+
+/** A batch that nothing waits before is full at this many bytes: the peer reads meanwhile. */
+const BATCH_TARGET = 64 * 1024;
+
+/**
+ * Turns of the microtask queue without a further message after which what is queued
+ * is written. A loop of `await channel.send()` sends one a turn, a web stream one in
+ * a few: so both fill whole batches, and a lone message waits well under 1 us.
+ */
+const IDLE_TURNS = 4;
+
+const RESOLVED = Promise.resolve();
+
+/** Bytes to be written. */
+interface PendingWrite {
+  readonly bytes: Uint8Array;
+  /** The memory that they are in, to be used again. */
+  readonly memory: Uint8Array<ArrayBuffer> | undefined;
+}
+
+/** A caller who waits until `#written` is `target` or more. */
+interface Waiter extends PromiseWithResolvers<void> {
+  readonly target: number;
+}
+
+/**
+ * The sending half of a channel: messages are framed into a batch, full batches wait to be
+ * written, and the pump writes those and then the batch.
+ *
+ * It is open; ending, once no more messages may be sent; and ended, when the peer has been told
+ * or a write has failed.
+ */
+export class Sending<Out> {
+  /** Why sending failed, if it did. */
+  failure: Failure | undefined;
+  readonly #transport: Transport;
+  readonly #serialization: Serialization<unknown, Out>;
+  readonly #encoder: FrameEncoder;
+  readonly #highWaterMark: number;
+  readonly #onEnd: (failure: Failure | undefined) => void;
+
+  #state: "open" | "ending" | "ended" = "open";
+  /** Why the whole channel failed, if it did. */
+  #abortion: Failure | undefined;
+  #closing: Promise<void> | undefined;
+  #isPumping = false;
+
+  // Positions count bytes, with headers, since the channel began.
+  #queued = 0;
+  #written = 0;
+  #batch: Uint8Array<ArrayBuffer> | undefined;
+  #batched = 0;
+  readonly #pending = new Queue<PendingWrite>();
+  readonly #senders = new Queue<Waiter>();
+  readonly #flushes = new Queue<Waiter>();
+  /** Ends the wait for the transport to close. */
+  #endClosing = () => {};
+
+  constructor(
+    transport: Transport,
+    options: {
+      serialization: Serialization<unknown, Out>;
+      encoder: FrameEncoder;
+      highWaterMark: number;
+      onEnd(failure: Failure | undefined): void;
+    },
+  ) {
+    this.#transport = transport;
+    this.#serialization = options.serialization;
+    this.#encoder = options.encoder;
+    this.#highWaterMark = options.highWaterMark;
+    this.#onEnd = options.onEnd;
+  }
+
+  get isEnded(): boolean {
+    return this.#state === "ended";
+  }
+
+  /** Whether something queued has not been written. */
+  get isBusy(): boolean {
+    return this.#written < this.#queued;
+  }
+
+  send(message: Out): Promise<void> {
+    if (this.#state !== "open") return rejectedPromise(this.#whyNotOpen());
+    let target;
+    try {
+      const bytes = this.#serialization.serialize(message);
+      // It may have ended the channel.
+      if (this.#state !== "open") throw this.#whyNotOpen();
+      target = this.#enqueue(bytes);
+    } catch (error) {
+      return rejectedPromise(error);
+    }
+    if (!this.#isPumping) void this.#pump();
+    return this.#whenWritten(target, this.#senders);
+  }
+
+  flush(): Promise<void> {
+    const failure = this.#abortion ?? this.failure;
+    if (failure) return rejectedPromise(failure.reason);
+    return this.#whenWritten(this.#queued, this.#flushes);
+  }
+
+  /** Tell the peer that no more messages follow, once all have been written. */
+  close(): Promise<void> {
+    if (this.#abortion) return rejectedPromise(this.#abortion.reason);
+    if (this.#state === "open") this.#state = "ending";
+    return this.#closing ??= markHandled(this.#close());
+  }
+
+  async #close() {
+    await this.flush();
+    try {
+      // An abort would otherwise wait for the stream to close.
+      const { promise, resolve } = Promise.withResolvers<void>();
+      this.#endClosing = resolve;
+      await Promise.race([this.#transport.closeWrite(), promise]);
+    } catch (error) {
+      this.#fail(error);
+      throw error;
+    }
+    if (this.#abortion) throw this.#abortion.reason;
+    this.#state = "ended";
+    this.#onEnd(undefined);
+  }
+
+  /** The whole channel has failed: drop what is queued. */
+  abort(reason: unknown) {
+    this.#abortion = { reason };
+    this.#endClosing();
+    this.#end(this.#abortion);
+  }
+
+  /** Sending has failed, receiving goes on: the peer may have said why. */
+  #fail(reason: unknown) {
+    if (this.#abortion || this.failure) return;
+    this.#end({ reason });
+    this.#onEnd(this.failure);
+  }
+
+  #end(failure: Failure) {
+    this.failure ??= failure;
+    this.#state = "ended";
+    for (const waiters of [this.#senders, this.#flushes]) {
+      for (let waiter; (waiter = waiters.shift()) !== undefined;) {
+        rejectHandled(waiter, failure.reason);
+      }
+    }
+  }
+
+  #whyNotOpen(): unknown {
+    if (this.#abortion) return this.#abortion.reason;
+    if (this.#closing === undefined && this.failure) return this.failure.reason;
+    return new TypeError(
+      "Cannot send message: the channel is closed for sending",
+    );
+  }
+
+  /** Queue a frame and return the position that its sender waits for. */
+  #enqueue(message: Uint8Array): number {
+    const space = message.length + this.#encoder.maxOverhead;
+    if (space <= BLOCK_LENGTH) {
+      const limit = this.#pending.length > 0 ? BLOCK_LENGTH : BATCH_TARGET;
+      if (this.#batched + space > limit) this.#sealBatch();
+      const start = this.#batched;
+      this.#batch ??= takeMemory(BLOCK_LENGTH);
+      this.#batched = this.#encoder.encodeInto(message, this.#batch, start);
+      this.#queued += this.#batched - start;
+    } else if (this.#canReference(space)) {
+      const parts = this.#encoder.encodeParts(message);
+      this.#sealBatch();
+      for (const bytes of parts) {
+        if (bytes.length > 0) this.#pending.push({ bytes, memory: undefined });
+        this.#queued += bytes.length;
+      }
+      return this.#queued;
+    } else {
+      const memory = this.#transport.reusesMemory
+        ? takeMemory(space)
+        : new Uint8Array(space);
+      const length = this.#encoder.encodeInto(message, memory, 0);
+      this.#sealBatch();
+      this.#pending.push({ bytes: memory.subarray(0, length), memory });
+      this.#queued += length;
+    }
+    return Math.min(this.#queued, this.#queued - this.#highWaterMark + 1);
+  }
+
+  /**
+   * Two writes cost less than copying (1 to 4 MiB: 1.5 to 1.7 times), but the sender must wait for
+   * them: only one that would wait anyway. Streams other than ours may keep what is written to
+   * them, and what is borrowed is used again.
+   */
+  #canReference(space: number): boolean {
+    return this.#transport.reusesMemory && !this.#serialization.borrows &&
+      this.#queued + space - this.#written >= this.#highWaterMark;
+  }
+
+  /** Let the batch be written as it is. */
+  #sealBatch() {
+    const memory = this.#batch;
+    if (memory === undefined || this.#batched === 0) return;
+    if (this.#transport.reusesMemory) {
+      this.#pending.push({ bytes: memory.subarray(0, this.#batched), memory });
+    } else {
+      const bytes = memory.slice(0, this.#batched);
+      this.#pending.push({ bytes, memory: undefined });
+      giveMemory(memory);
+    }
+    this.#batch = undefined;
+    this.#batched = 0;
+  }
+
+  async #pump() {
+    this.#isPumping = true;
+    try {
+      do {
+        let queued = -1;
+        while (this.#pending.length === 0 && this.#queued > queued) {
+          queued = this.#queued;
+          for (let turn = 0; turn < IDLE_TURNS; turn++) await RESOLVED;
+        }
+        if (this.#state === "ended") break;
+        if (this.#pending.length === 0) this.#sealBatch();
+        const next = this.#pending.shift();
+        if (next === undefined) break;
+        let { bytes } = next;
+        const end = this.#written + bytes.length;
+        for (;;) {
+          const written = await this.#transport.write(bytes);
+          this.#written += written;
+          if (this.#written === end) break;
+          bytes = bytes.subarray(written);
+        }
+        if (next.memory && this.#transport.reusesMemory) {
+          giveMemory(next.memory);
+        }
+        this.#wake(this.#senders);
+        this.#wake(this.#flushes);
+      } while (this.#written < this.#queued);
+      this.#isPumping = false;
+    } catch (error) {
+      this.#fail(error);
+    }
+  }
+
+  #whenWritten(target: number, waiters: Queue<Waiter>): Promise<void> {
+    if (target <= this.#written) return RESOLVED;
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    waiters.push({ target, promise, resolve, reject });
+    return promise;
+  }
+
+  #wake(waiters: Queue<Waiter>) {
+    for (
+      let waiter = waiters.peek();
+      waiter !== undefined && waiter.target <= this.#written;
+      waiter = waiters.peek()
+    ) waiters.shift()?.resolve();
+  }
+}

@@ -1,0 +1,434 @@
+import {
+  FrameSyntaxError,
+  FrameTooLargeError,
+  quote,
+  TruncatedFrameError,
+  ViewTooShortError,
+} from "./errors.ts";
+import { BLOCK_LENGTH, giveMemory, takeMemory } from "./memory.ts";
+import { maxFrameLengthOf } from "./options.ts";
+import { triggerScavenge } from "./scavenge.ts";
+import type { FrameHeader, Framing, FramingOptions } from "./types.ts";
+
+/**
+ * Frames of up to this many bytes are read into a block and copied once they are whole. One
+ * read then serves several, and what they are copied to need not be zeroed before.
+ */
+const MAX_COPIED_LENGTH = BLOCK_LENGTH / 2;
+
+/**
+ * A longer message is read straight to where it is handed out while at least this many bytes
+ * are missing.
+ */
+const DIRECT_READ_LENGTH = 32 * 1024;
+
+/** Bytes for a read that may wait for long. */
+const SHORT_READ_LENGTH = 4 * 1024;
+
+const NO_BYTES = new Uint8Array(0);
+
+/**
+ * Reads messages out of bytes. Give it bytes by {@linkcode push}, then call
+ * {@linkcode next} until it returns `undefined`.
+ */
+export class FrameDecoder {
+  readonly #framing: Framing;
+  readonly #maxFrameLength: number;
+  #trailerLength: number;
+
+  /** What has arrived and is not decoded: `#bytes` from `#start` to `#end`. */
+  #bytes: Uint8Array<ArrayBuffer> = NO_BYTES;
+  #start = 0;
+  #end = 0;
+  /** `#bytes`, if it is memory of this decoder and not a chunk of somebody else's. */
+  #own: Uint8Array<ArrayBuffer> | undefined;
+  /** Where short reads go. */
+  #short: Uint8Array<ArrayBuffer> | undefined;
+  /** What the last {@linkcode readTarget} returned. */
+  #target: Uint8Array<ArrayBuffer> = NO_BYTES;
+  /** Whether the last read brought so much that the next one is given a block. */
+  #isBusy = false;
+
+  /** Bytes in which no header was found. */
+  #scanned = 0;
+  /** The header of the frame that has arrived in part. */
+  #header: FrameHeader | undefined;
+  /** Its message so far, if that does not stay in `#bytes` until it is whole. */
+  #message: Uint8Array<ArrayBuffer> | undefined;
+  #filled = 0;
+  /** Whether `#message` is memory of the caller's. */
+  #isCallerMemory = false;
+  /** Memory of `#message`, or of the message that was borrowed last, to be given back. */
+  #borrowed: Uint8Array<ArrayBuffer> | undefined;
+  /** Whether the message that was borrowed last is still looked at. */
+  #isPinned = false;
+
+  /** Where in the stream the current frame begins. */
+  #position = 0;
+  #isEnded = false;
+
+  constructor(framing: Framing, options: FramingOptions) {
+    this.#framing = framing;
+    this.#maxFrameLength = maxFrameLengthOf(options);
+    this.#trailerLength = framing.trailerLength ?? 0;
+  }
+
+  /** Whether nothing has arrived that is not decoded: the stream is between frames. */
+  get isIdle(): boolean {
+    return this.#start === this.#end && this.#header === undefined;
+  }
+
+  /**
+   * Return memory that the next bytes are best read to. Call it only after
+   * {@linkcode next} returned `undefined`.
+   */
+  readTarget(): Uint8Array<ArrayBuffer> {
+    const message = this.#message;
+    if (message && message.length - this.#filled >= DIRECT_READ_LENGTH) {
+      return this.#target = message.subarray(this.#filled);
+    }
+    this.#giveBack();
+    const rest = this.#end - this.#start;
+    const isLong = this.#isBusy || rest > 0 || this.#header !== undefined;
+    // A block that is more than half full is too small for what is being read.
+    this.#reserve(
+      !isLong ? SHORT_READ_LENGTH : Math.max(BLOCK_LENGTH / 2, rest),
+    );
+    return this.#target = this.#bytes.subarray(this.#end);
+  }
+
+  /**
+   * Take bytes: a view of what {@linkcode readTarget} returned, or any others, which must
+   * stay as they are until {@linkcode next} returns `undefined`.
+   */
+  push(bytes: Uint8Array): void {
+    const { buffer, byteOffset, length } = bytes;
+    const target = this.#target;
+    this.#target = NO_BYTES;
+    if (target.length > 0 && buffer === target.buffer) {
+      this.#isBusy = length >= SHORT_READ_LENGTH;
+      if (buffer === this.#message?.buffer) this.#filled += length;
+      else if (buffer === this.#bytes.buffer) this.#end += length;
+    } else if (this.#start < this.#end) {
+      this.#reserve(length);
+      this.#own?.set(bytes, this.#end);
+      this.#end += length;
+    } else {
+      this.#releaseOwn();
+      // A view of it, as a subclass such as node's Buffer has a slice() that does not copy.
+      this.#bytes = buffer instanceof ArrayBuffer
+        ? new Uint8Array(buffer, byteOffset, length)
+        : new Uint8Array(bytes);
+      this.#start = 0;
+      this.#end = length;
+    }
+  }
+
+  /** No more bytes come. {@linkcode next} throws if they end inside a frame. */
+  end(): void {
+    this.#isEnded = true;
+  }
+
+  /** Forget what has arrived. */
+  clear(): void {
+    this.#scanned = this.#filled = 0;
+    this.#header = this.#message = this.#borrowed = undefined;
+    this.#releaseOwn();
+    this.#isPinned = false;
+  }
+
+  /** Keep what {@linkcode next} lent as it is until {@linkcode unpin}. */
+  pin(): void {
+    this.#isPinned = true;
+  }
+
+  /** Nobody looks any more at what {@linkcode next} lent. */
+  unpin(): void {
+    this.#isPinned = false;
+  }
+
+  /**
+   * Return the next message, or `undefined` if more bytes are needed.
+   *
+   * @param into Memory for the message. Once a message has begun to arrive in it, `into` is
+   * not looked at again: it may have been transferred.
+   * @param isOwned Without `into`: whether the message gets an `ArrayBuffer` of its own.
+   * Otherwise it is lent, and good until the next call of any method, or from
+   * {@linkcode pin} to {@linkcode unpin}.
+   * @throws {ViewTooShortError} If the message is longer than `into`. It stays.
+   */
+  next(
+    into?: Uint8Array<ArrayBuffer>,
+    isOwned = true,
+  ): Uint8Array<ArrayBuffer> | undefined {
+    this.#giveBack();
+    const header = this.#header ??= this.#decodeHeader();
+    if (header === undefined) return this.#keepRest();
+    const { messageLength } = header;
+    if (this.#message === undefined) {
+      if (into !== undefined) checkView(into, messageLength);
+      const frameLength = this.#frameLength(header);
+      if (this.#end - this.#start >= frameLength) {
+        return this.#takeFrame(header, into, isOwned);
+      }
+      if (this.#isEnded) throw this.#truncated();
+      if (into === undefined && frameLength <= MAX_COPIED_LENGTH) {
+        return this.#keepRest();
+      }
+      this.#start += header.messageOffset;
+      this.#isCallerMemory = into !== undefined;
+      this.#message = into?.subarray(0, messageLength) ??
+        this.#allocate(messageLength, isOwned);
+      this.#filled = 0;
+    } else if (into !== undefined && !this.#isCallerMemory) {
+      checkView(into, messageLength);
+    }
+    const message = this.#fillMessage(header);
+    if (message === undefined) return this.#keepRest();
+    if (into !== undefined && !this.#isCallerMemory) return fill(into, message);
+    if (isOwned && !this.#isCallerMemory) triggerScavenge(messageLength);
+    return message;
+  }
+
+  /** Take a frame that has arrived as a whole. */
+  #takeFrame(
+    header: FrameHeader,
+    into: Uint8Array<ArrayBuffer> | undefined,
+    isOwned: boolean,
+  ): Uint8Array<ArrayBuffer> {
+    const { messageOffset, messageLength } = header;
+    const start = this.#start + messageOffset;
+    const end = start + messageLength;
+    const arrived = this.#bytes.subarray(start, end);
+    let message = arrived;
+    if (into !== undefined) message = fill(into, arrived);
+    else if (isOwned) message = new Uint8Array(arrived);
+    if (this.#trailerLength > 0) this.#checkTrailer(message, end, header);
+    this.#start = end + this.#trailerLength;
+    this.#endFrame(header);
+    if (into === undefined && isOwned) triggerScavenge(messageLength);
+    return message;
+  }
+
+  /** Move what has arrived to `#message`, and return that once it is whole. */
+  #fillMessage(header: FrameHeader): Uint8Array<ArrayBuffer> | undefined {
+    const message = this.#message ?? NO_BYTES;
+    const available = Math.min(
+      message.length - this.#filled,
+      this.#end - this.#start,
+    );
+    if (available > 0) {
+      const end = this.#start + available;
+      message.set(this.#bytes.subarray(this.#start, end), this.#filled);
+      this.#filled += available;
+      this.#start = end;
+    }
+    if (
+      this.#filled < message.length ||
+      this.#end - this.#start < this.#trailerLength
+    ) {
+      if (this.#isEnded) throw this.#truncated();
+      return undefined;
+    }
+    if (this.#trailerLength > 0) {
+      this.#checkTrailer(message, this.#start, header);
+      this.#start += this.#trailerLength;
+    }
+    this.#endFrame(header);
+    return message;
+  }
+
+  #endFrame(header: FrameHeader) {
+    this.#position += this.#frameLength(header);
+    this.#header = this.#message = undefined;
+    this.#filled = this.#scanned = 0;
+  }
+
+  #frameLength({ messageOffset, messageLength }: FrameHeader): number {
+    return messageOffset + messageLength + this.#trailerLength;
+  }
+
+  #decodeHeader(): FrameHeader | undefined {
+    const available = this.#end - this.#start;
+    if (available === 0) return undefined;
+    const { maxHeaderLength, scansMessage } = this.#framing;
+    let header;
+    try {
+      header = this.#framing.decodeHeader(
+        this.#bytes,
+        this.#start,
+        this.#end,
+        this.#scanned,
+      );
+    } catch (error) {
+      throw this.#locate(error);
+    }
+    if (header === undefined) {
+      this.#scanned = available;
+      header = this.#isEnded
+        ? this.#framing.decodeEnd?.(this.#bytes, this.#start, this.#end)
+        : undefined;
+      if (header !== undefined) this.#trailerLength = 0;
+    }
+    if (header === undefined) {
+      const limit = scansMessage
+        ? maxHeaderLength + this.#maxFrameLength + this.#trailerLength
+        : maxHeaderLength;
+      if (available < limit) return undefined;
+      if (scansMessage) throw this.#tooLarge();
+      throw new FrameSyntaxError(
+        `Cannot decode frame: its header is over ${maxHeaderLength} bytes`,
+        { offset: this.#position + maxHeaderLength },
+      );
+    }
+    if (header.messageLength > this.#maxFrameLength) {
+      throw this.#tooLarge(header);
+    }
+    if (this.#frameLength(header) === 0) {
+      throw new TypeError(
+        "Cannot decode frame: the framing says it has 0 bytes",
+      );
+    }
+    return available < header.messageOffset ? undefined : header;
+  }
+
+  /** However the bytes were split, this says the same. */
+  #tooLarge(header?: FrameHeader): FrameTooLargeError {
+    const { scansMessage } = this.#framing;
+    const maxFrameLength = this.#maxFrameLength;
+    const isCounted = header !== undefined && !scansMessage;
+    const length = isCounted ? header.messageLength : maxFrameLength + 1;
+    const shown = this.#bytes.subarray(
+      this.#start,
+      this.#start + (isCounted ? header.messageOffset : length),
+    );
+    const what = isCounted ? "header" : "frame";
+    return new FrameTooLargeError(
+      `Cannot receive message of ${
+        isCounted ? "" : "at least "
+      }${length} bytes: maxFrameLength is ${maxFrameLength}` +
+        (shown.length > 0 ? `, its ${what} reads ${quote(shown)}` : ""),
+      { length, maxFrameLength },
+    );
+  }
+
+  #truncated(): TruncatedFrameError {
+    const header = this.#header;
+    const received = this.#end - this.#start +
+      (header && this.#message ? header.messageOffset + this.#filled : 0);
+    const expected = header && this.#frameLength(header);
+    return new TruncatedFrameError(
+      `Cannot receive message: the stream ended ${received} bytes into a frame` +
+        (expected === undefined ? ", inside its header" : ` of ${expected}`),
+      { received, expected },
+    );
+  }
+
+  #checkTrailer(message: Uint8Array, start: number, header: FrameHeader) {
+    try {
+      this.#framing.checkTrailer?.(message, this.#bytes, start, header);
+    } catch (error) {
+      throw this.#locate(error);
+    }
+  }
+
+  /** A framing knows offsets in the frame, the caller wants them in the stream. */
+  #locate(error: unknown): unknown {
+    if (!(error instanceof FrameSyntaxError)) return error;
+    return new FrameSyntaxError(error.message, {
+      offset: this.#position + error.offset,
+    });
+  }
+
+  // Memory.
+
+  /** More bytes are needed: keep what there is, and give back what is not needed. */
+  #keepRest(): undefined {
+    if (this.#start === this.#end) {
+      if (this.#own === undefined || this.#own !== this.#short) {
+        this.#releaseOwn();
+      } else if (!this.#isPinned) this.#start = this.#end = 0;
+    } else if (this.#isEnded) throw this.#truncated();
+    else if (this.#own === undefined) this.#reserve(0); // the chunk may change
+  }
+
+  /** See to it that `#bytes` is memory of this decoder, with so much room at its end. */
+  #reserve(room: number) {
+    const rest = this.#end - this.#start;
+    const own = this.#own;
+    if (own !== undefined && this.#end + room <= own.length) return;
+    const isHalfFree = own !== undefined && 2 * rest <= own.length;
+    if (isHalfFree && rest + room <= own.length && !this.#isPinned) {
+      own.copyWithin(0, this.#start, this.#end);
+    } else {
+      const memory = this.#takeMemory(Math.max(rest + room, 2 * rest));
+      memory.set(this.#bytes.subarray(this.#start, this.#end));
+      this.#releaseOwn();
+      this.#bytes = this.#own = memory;
+    }
+    this.#start = 0;
+    this.#end = rest;
+  }
+
+  #takeMemory(length: number): Uint8Array<ArrayBuffer> {
+    if (length > SHORT_READ_LENGTH) return takeMemory(length);
+    if (this.#short === undefined || this.#short === this.#own) {
+      this.#short = new Uint8Array(SHORT_READ_LENGTH);
+    }
+    return this.#short;
+  }
+
+  /** Give back what nobody looks at: neither a reader, nor the read that is under way. */
+  #releaseOwn() {
+    const own = this.#own;
+    if (own !== undefined && own.buffer === this.#target.buffer) {
+      if (own === this.#short) this.#short = undefined;
+    } else if (own !== undefined && this.#isPinned) {
+      if (own === this.#short) this.#short = undefined;
+    } else if (own !== undefined && own !== this.#short) giveMemory(own);
+    this.#own = undefined;
+    this.#bytes = NO_BYTES;
+    this.#start = this.#end = 0;
+  }
+
+  #allocate(length: number, isOwned: boolean): Uint8Array<ArrayBuffer> {
+    try {
+      if (isOwned) return new Uint8Array(length);
+      this.#borrowed = takeMemory(length);
+      return this.#borrowed.subarray(0, length);
+    } catch (cause) {
+      // maxFrameLength may be over what an ArrayBuffer can have.
+      const error = new FrameTooLargeError(
+        `Cannot receive message of ${length} bytes: there is no memory for it`,
+        { length, maxFrameLength: length - 1 },
+      );
+      throw Object.assign(error, { cause });
+    }
+  }
+
+  /** Give back the memory of a large message that was borrowed. */
+  #giveBack() {
+    if (
+      this.#borrowed === undefined || this.#isPinned ||
+      this.#message !== undefined
+    ) return;
+    giveMemory(this.#borrowed);
+    this.#borrowed = undefined;
+  }
+}
+
+function checkView(view: Uint8Array, length: number) {
+  if (length <= view.length) return;
+  throw new ViewTooShortError(
+    `Cannot receive message of ${length} bytes: the view has ${view.length}`,
+    { length, maxFrameLength: view.length },
+  );
+}
+
+function fill(
+  into: Uint8Array<ArrayBuffer>,
+  bytes: Uint8Array,
+): Uint8Array<ArrayBuffer> {
+  into.set(bytes);
+  return into.subarray(0, bytes.length);
+}

@@ -1,0 +1,72 @@
+import { FrameTooLargeError } from "./errors.ts";
+import { maxFrameLengthOf } from "./options.ts";
+import type { Framing, FramingOptions } from "./types.ts";
+
+/** Writes messages as frames, into memory that the caller has. */
+export class FrameEncoder {
+  /** The most bytes that a frame has besides its message. */
+  readonly maxOverhead: number;
+  readonly #framing: Framing;
+  readonly #maxFrameLength: number;
+  readonly #messageBytesInHeader: number;
+  readonly #trailerLength: number;
+
+  constructor(framing: Framing, options: FramingOptions) {
+    this.#framing = framing;
+    this.#maxFrameLength = maxFrameLengthOf(options);
+    this.#messageBytesInHeader = framing.messageBytesInHeader ?? 0;
+    this.#trailerLength = framing.trailerLength ?? 0;
+    this.maxOverhead = framing.maxHeaderLength + this.#trailerLength;
+    if (this.#trailerLength > 0 && !framing.encodeTrailer) {
+      throw new TypeError(
+        "Cannot use framing: it has a trailerLength, and no encodeTrailer()",
+      );
+    }
+  }
+
+  #checkLength(message: Uint8Array) {
+    if (message.length > this.#maxFrameLength) {
+      throw new FrameTooLargeError(
+        `Cannot send message of ${message.length} bytes: maxFrameLength is ${this.#maxFrameLength}`,
+        { length: message.length, maxFrameLength: this.#maxFrameLength },
+      );
+    }
+  }
+
+  /** Write the frame at `start`, where there is room, and return where it ends. */
+  encodeInto(message: Uint8Array, bytes: Uint8Array, start: number): number {
+    this.#checkLength(message);
+    const rest = this.#messageBytesInHeader;
+    let at = start + this.#framing.encodeHeader(message, bytes, start);
+    bytes.set(rest === 0 ? message : message.subarray(rest), at);
+    at += message.length - rest;
+    if (this.#trailerLength > 0) {
+      this.#framing.encodeTrailer?.(message, bytes, at);
+    }
+    return at + this.#trailerLength;
+  }
+
+  /** Return the frame. */
+  encode(message: Uint8Array): Uint8Array<ArrayBuffer> {
+    this.#checkLength(message);
+    const bytes = new Uint8Array(message.length + this.maxOverhead);
+    const end = this.encodeInto(message, bytes, 0);
+    return end < bytes.length ? bytes.slice(0, end) : bytes;
+  }
+
+  /** Return header, message and trailer; nothing of the message is copied. */
+  encodeParts(message: Uint8Array): [Uint8Array, Uint8Array, Uint8Array] {
+    this.#checkLength(message);
+    const header = new Uint8Array(this.#framing.maxHeaderLength);
+    const length = this.#framing.encodeHeader(message, header, 0);
+    const trailer = new Uint8Array(this.#trailerLength);
+    if (this.#trailerLength > 0) {
+      this.#framing.encodeTrailer?.(message, trailer, 0);
+    }
+    return [
+      header.subarray(0, length),
+      message.subarray(this.#messageBytesInHeader),
+      trailer,
+    ];
+  }
+}
