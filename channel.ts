@@ -73,18 +73,16 @@ export interface ChannelOptions<In, Out = In> extends FramingOptions {
   highWaterMark?: number | undefined;
 }
 
-/** Options for a {@linkcode Channel} without a serialization: it sends and receives bytes. */
-export interface BytesChannelOptions
-  extends ChannelOptions<Uint8Array<ArrayBuffer>, Uint8Array> {
-  /** None. */
-  serialization?: undefined;
-}
-
-/** Options for a {@linkcode Channel} with a serialization, which tells its types. */
-export interface SerializedChannelOptions<In, Out>
-  extends ChannelOptions<In, Out> {
+/** Options that name a serialization, which tells the types of messages. */
+export interface WithSerialization<In, Out> {
   /** How a message becomes bytes, and bytes a message. */
   serialization: Serialization<In, Out>;
+}
+
+/** Options that name no serialization: messages are bytes. */
+export interface WithoutSerialization {
+  /** None. */
+  serialization?: undefined;
 }
 
 const BYTES: Serialization<unknown, never> = bytes();
@@ -161,7 +159,9 @@ export class Channel<In = Uint8Array<ArrayBuffer>, Out = In>
   constructor(
     stream: Uint8Array<ArrayBuffer> extends In ? DuplexStream | Connection
       : never,
-    options?: BytesChannelOptions,
+    options?:
+      & ChannelOptions<Uint8Array<ArrayBuffer>, Uint8Array>
+      & WithoutSerialization,
   );
   /**
    * Construct a new instance with a serialization.
@@ -171,7 +171,7 @@ export class Channel<In = Uint8Array<ArrayBuffer>, Out = In>
    */
   constructor(
     stream: DuplexStream | Connection,
-    options: SerializedChannelOptions<In, Out>,
+    options: ChannelOptions<In, Out> & WithSerialization<In, Out>,
   );
   constructor(
     stream: DuplexStream | Connection,

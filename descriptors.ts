@@ -65,12 +65,12 @@ import os from "node:os";
 import { isatty } from "node:tty";
 import type { Channel, ChannelOptions } from "./channel.ts";
 import {
-  type Attachment,
   type Child,
   connectToParent,
-  launch,
+  spawn,
   type SpawnOptions,
 } from "./pair.ts";
+import { type Attachment, HOOKS, type LaunchOptions } from "./pair/hooks.ts";
 
 const PATH_VARIABLE = "SOCKETPAIR_DESCRIPTORS_PATH";
 const TOKEN_VARIABLE = "SOCKETPAIR_TOKEN";
@@ -1197,11 +1197,15 @@ export async function spawnWithDescriptors<T = Uint8Array<ArrayBuffer>>(
   const { timingSafeEqual } = await import("node:crypto");
   const reception = new Reception(libc, timingSafeEqual);
   try {
-    const child = await launch<T>(
-      command,
-      { ...options, transport: "unix" },
-      ({ directory, token }) => reception.open(directory, token, options),
-    );
+    const launchOptions: LaunchOptions<T> = {
+      ...options,
+      transport: "unix",
+      [HOOKS]: {
+        attach: ({ directory, token }) =>
+          reception.open(directory, token, options),
+      },
+    };
+    const child = await spawn(command, launchOptions);
     const { descriptors } = reception;
     if (descriptors === undefined) {
       throw new Error("Cannot connect to child: the wait for it ended early");

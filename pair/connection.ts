@@ -102,7 +102,7 @@ export function openChannel<In, Out>(
 }
 
 /** Without a serialization the types are those of bytes(), as the overloads say. */
-function serializationOf<In, Out>(
+export function serializationOf<In, Out>(
   { serialization }: ChannelOptions<In, Out>,
 ): Serialization<In, Out> {
   const unknown: Serialization<unknown, never> = bytes();

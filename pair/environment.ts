@@ -1,11 +1,56 @@
 /** What a process learns from its environment, and tells its children through theirs. */
 
+export const PATH_VARIABLE = "SOCKETPAIR_PATH";
+export const PORT_VARIABLE = "SOCKETPAIR_PORT";
+export const TOKEN_VARIABLE = "SOCKETPAIR_TOKEN";
 export const DEBUG_VARIABLE = "SOCKETPAIR_DEBUG";
+
+/** Where a parent listens: the path of a socket, or a port on 127.0.0.1. */
+export type Address = { readonly path: string } | { readonly port: number };
 
 /** Read a variable, if this process may. */
 export function environment(variable: string): string | undefined {
-  const { state } = Deno.permissions.querySync({ name: "env", variable });
-  return state === "granted" ? Deno.env.get(variable) : undefined;
+  return isHeld({ name: "env", variable }) ? Deno.env.get(variable) : undefined;
+}
+
+/** What tells a child where to connect. */
+export function addressVariables(address: Address): Record<string, string> {
+  if ("path" in address) return { [PATH_VARIABLE]: address.path };
+  // This process may itself be a child that has not connected: its own path is not for its child.
+  const isInherited = environment(PATH_VARIABLE) !== undefined;
+  return {
+    [PORT_VARIABLE]: String(address.port),
+    ...(isInherited && { [PATH_VARIABLE]: "" }),
+  };
+}
+
+/** Take the address and the token that the parent has left in the environment. */
+export function takeAddress(): { address: Address; token: string } {
+  const path = takeVariable(PATH_VARIABLE);
+  const port = takeVariable(PORT_VARIABLE);
+  const token = takeVariable(TOKEN_VARIABLE);
+  if (token === undefined || (path ?? port) === undefined) {
+    throw new Error(
+      "Cannot connect to parent: SOCKETPAIR_PATH and SOCKETPAIR_TOKEN are not set: spawn() sets them, and they serve once",
+    );
+  }
+  return {
+    address: path === undefined ? { port: Number(port) } : { path },
+    token,
+  };
+}
+
+/** Read a variable, and delete it so that children of this process do not inherit it. */
+function takeVariable(name: string): string | undefined {
+  const value = Deno.env.get(name);
+  Deno.env.delete(name);
+  return value || undefined;
+}
+
+/** Whether this process holds a permission in full. */
+export function isHeld(descriptor: Deno.PermissionDescriptor): boolean {
+  const { state, partial } = Deno.permissions.querySync(descriptor);
+  return state === "granted" && !partial;
 }
 
 export function messageOf(error: unknown): string {

@@ -1,0 +1,74 @@
+/** The private directory that a socket is made in. */
+
+import { environment } from "./environment.ts";
+
+/** Bytes that `sockaddr_un.sun_path` holds before its final zero byte. */
+const MAX_PATH_LENGTH = Deno.build.os === "linux" ? 107 : 103;
+
+/** Make a directory that only this user can enter, and return its real path. */
+export async function makeDirectory(parent?: string): Promise<string> {
+  if (parent === undefined) return await makeDefaultDirectory();
+  try {
+    const real = await Deno.realPath(parent).catch((error) => {
+      checkLength(parent);
+      throw error;
+    });
+    checkLength(real);
+    return await Deno.makeTempDir({ dir: real });
+  } catch (error) {
+    throw withDirectoryContext(parent, error);
+  }
+}
+
+async function makeDefaultDirectory(): Promise<string> {
+  let made;
+  try {
+    made = Deno.makeTempDirSync();
+  } catch (error) {
+    // As far as this process may know.
+    throw withDirectoryContext(environment("TMPDIR") ?? "/tmp", error);
+  }
+  try {
+    const directory = Deno.realPathSync(made);
+    if (socketPathLength(directory) <= MAX_PATH_LENGTH) return directory;
+  } catch (error) {
+    await Deno.remove(made);
+    throw error;
+  }
+  await Deno.remove(made);
+  return await makeDirectory("/tmp");
+}
+
+/** Remove a directory and all that a child may have put in it. */
+export async function removeDirectory(directory: string): Promise<void> {
+  try {
+    await Deno.remove(directory, { recursive: true });
+  } catch (error) {
+    if (!(error instanceof Deno.errors.NotFound)) throw error;
+  }
+}
+
+export function socketPath(directory: string): string {
+  return `${directory}/s`;
+}
+
+function socketPathLength(directory: string): number {
+  return new TextEncoder().encode(socketPath(directory)).length;
+}
+
+function checkLength(parent: string) {
+  // As long as the name that makeTempDir() will choose.
+  const length = socketPathLength(`${parent}/${"0".repeat(16)}`);
+  if (length <= MAX_PATH_LENGTH) return;
+  throw new RangeError(
+    `its socket path would have ${length} bytes, and ${MAX_PATH_LENGTH} is the limit of the system`,
+  );
+}
+
+function withDirectoryContext(directory: string, error: unknown): unknown {
+  if (error instanceof Error) {
+    error.message =
+      `Cannot make socket in directory "${directory}": ${error.message}`;
+  }
+  return error;
+}

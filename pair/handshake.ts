@@ -1,0 +1,283 @@
+/**
+ * How the two ends find each other: the child connects and writes the token, 64 hexadecimal
+ * digits. The parent lets in the connection that does, and no other.
+ *
+ * - 63 digits and one: a sandboxed child connects before its module is loaded, as it gives
+ *   up the right to connect by then. It writes all digits but the last one, and
+ *   `connectToParent()` writes that. So `spawnModule()` waits for the module's call, a
+ *   connection that has written 63 right digits may take as long as the module takes to load,
+ *   and if it closes it is no stranger, but a module that failed to load.
+ * - The marker connection: a child may connect, write the token and exit before the parent
+ *   has accepted its connection. Connections are accepted in the order they were made. So,
+ *   when the child has exited, the parent connects to itself and writes a marker in place
+ *   of the token: when the marker has come, so has every token that was written before it.
+ *
+ * @module
+ */
+
+import { removeDirectory } from "./directory.ts";
+import { type Address, log, messageOf, takeAddress } from "./environment.ts";
+import type { LaunchHooks } from "./hooks.ts";
+
+/** A token in hexadecimal digits: 256 bits. */
+const TOKEN_LENGTH = 64;
+
+/** How long a connection may take to send its token, in ms. */
+const HANDSHAKE_TIMEOUT = 5_000;
+
+/** Handshakes under way at once; for one more, the one that waits longest is dropped. */
+const MAX_HANDSHAKES = 64;
+
+/** How long a connection is left to send its token even so, in ms. */
+const MIN_HANDSHAKE_TIMEOUT = 100;
+
+/** Strangers that are remembered for `ConnectError.strangers`. */
+const MAX_STRANGERS = 1_000;
+
+/** A connection to the parent that has still to write the end of the token. */
+export interface PendingConnection {
+  readonly conn: Deno.Conn;
+  readonly remainingToken: string;
+}
+
+/** Where {@linkcode handOver} leaves a connection: a global symbol. */
+const CONNECTION_KEY = Symbol.for("@socketpair/socketpair");
+
+function newToken(): string {
+  return crypto.getRandomValues(new Uint8Array(TOKEN_LENGTH / 2)).toHex();
+}
+
+/** Compare in a time that does not tell where two tokens of the same length differ. */
+export function equalTokens(a: Uint8Array, b: Uint8Array): boolean {
+  let difference = a.length ^ b.length;
+  for (const [index, byte] of a.entries()) difference |= byte ^ (b[index] ?? 0);
+  return difference === 0;
+}
+
+/** Leave a connection to the module that is loaded next. */
+export function handOver(connection: PendingConnection) {
+  Reflect.set(globalThis, CONNECTION_KEY, connection);
+}
+
+/** Take the connection that was handed over, or else connect. */
+export async function takeConnection(): Promise<PendingConnection> {
+  const connection: unknown = Reflect.get(globalThis, CONNECTION_KEY);
+  if (isPendingConnection(connection)) {
+    Reflect.deleteProperty(globalThis, CONNECTION_KEY);
+    return connection;
+  }
+  const { address, token } = takeAddress();
+  return { conn: await connect(address), remainingToken: token };
+}
+
+function isPendingConnection(value: unknown): value is PendingConnection {
+  return typeof value === "object" && value !== null && "conn" in value &&
+    "remainingToken" in value;
+}
+
+export async function connect(address: Address): Promise<Deno.Conn> {
+  if ("path" in address) {
+    return await Deno.connect({ transport: "unix", path: address.path });
+  }
+  const { port } = address;
+  const conn = await Deno.connect({ hostname: "127.0.0.1", port });
+  conn.setNoDelay();
+  return conn;
+}
+
+/** Write a part of the token. */
+export async function writeToken(conn: Deno.Conn, part: string): Promise<void> {
+  // No TextEncoder: loading Deno's takes a child 0.1 ms.
+  let bytes = Uint8Array.from(part, (digit) => digit.charCodeAt(0));
+  while (bytes.length > 0) bytes = bytes.subarray(await conn.write(bytes));
+}
+
+/** Where a {@linkcode HandshakeServer} listens. */
+export interface Endpoint<Conn = Deno.Conn, At = Address> {
+  readonly listener: AsyncIterable<Conn> & { close(): void };
+  readonly address: At;
+  /** The directory of the socket; TCP needs none. */
+  readonly directory?: string;
+}
+
+/** A connection whose token has not arrived as a whole. */
+interface Handshake {
+  /** When it began, in ms. */
+  readonly start: number;
+  /** Whether all digits but the last have come and are right. */
+  isExpected: boolean;
+  /** Take it off the list; `false` if it is not on it. */
+  end(): boolean;
+  drop(why: string): void;
+}
+
+/** Accepts connections, and lets in the first one that sends the token. */
+export class HandshakeServer<Conn extends Deno.Conn = Deno.Conn> {
+  readonly token = newToken();
+  /** Resolves to the connection that sent the token. */
+  readonly admitted: Promise<Conn>;
+  readonly #endpoint: Endpoint<Conn>;
+  readonly #isForModule: boolean;
+  readonly #marker = newToken();
+  readonly #strangers: Error[] = [];
+  readonly #admitted = Promise.withResolvers<Conn>();
+  /** The longest waiting first. */
+  readonly #handshakes = new Set<Handshake>();
+  readonly #accepting: Promise<void>;
+  /** The connection that sent the token, until {@linkcode take} takes it. */
+  #conn: Conn | undefined;
+  #isAdmitted = false;
+  #isClosed = false;
+  #isRemoved = false;
+  /** Ends the wait for a free place. */
+  #onFreePlace = () => {};
+
+  constructor(endpoint: Endpoint<Conn>, hooks?: LaunchHooks) {
+    this.#endpoint = endpoint;
+    this.#isForModule = hooks?.argsFor !== undefined;
+    this.admitted = this.#admitted.promise;
+    this.admitted.catch(() => {});
+    this.#accepting = this.#accept().catch(this.#admitted.reject);
+  }
+
+  /** Take the admitted connection over: it is the caller's to close. */
+  take(): Conn | undefined {
+    const conn = this.#conn;
+    this.#conn = undefined;
+    return conn;
+  }
+
+  /** Resolves once all who connected and sent their token before this call are in. */
+  async acceptBacklog(): Promise<void> {
+    let conn;
+    try {
+      conn = await connect(this.#endpoint.address);
+      await writeToken(conn, this.#marker);
+      await conn.read(new Uint8Array(1));
+    } catch (error) {
+      // The child has removed the socket, or the wait is over.
+      log?.(`could not look for a late connection: ${messageOf(error)}`);
+    } finally {
+      conn?.close();
+    }
+  }
+
+  /**
+   * Accept no more, and drop all but the connection that was taken.
+   *
+   * @returns Who was dropped, and why.
+   */
+  async close(): Promise<readonly Error[]> {
+    if (!this.#isClosed) {
+      this.#isClosed = true;
+      this.#endpoint.listener.close();
+      this.#onFreePlace();
+    }
+    await this.#accepting;
+    for (const handshake of this.#handshakes) {
+      handshake.drop("the wait was over before it sent the token");
+    }
+    this.take()?.close();
+    return this.#strangers;
+  }
+
+  /** Close, and remove the directory. */
+  async remove(): Promise<void> {
+    await this.close();
+    const { directory } = this.#endpoint;
+    if (directory === undefined || this.#isRemoved) return;
+    await removeDirectory(directory);
+    this.#isRemoved = true;
+  }
+
+  async #accept() {
+    // Ends when the listener is closed.
+    for await (const conn of this.#endpoint.listener) {
+      if (this.#handshakes.size >= MAX_HANDSHAKES) await this.#dropLongest();
+      void this.#handshake(conn);
+    }
+  }
+
+  async #dropLongest() {
+    const waited = performance.now() - (this.#findLongest()?.start ?? 0);
+    if (waited < MIN_HANDSHAKE_TIMEOUT && !this.#isClosed) {
+      const { promise, resolve } = Promise.withResolvers<void>();
+      const timer = setTimeout(resolve, MIN_HANDSHAKE_TIMEOUT - waited);
+      this.#onFreePlace = resolve;
+      await promise;
+      clearTimeout(timer);
+    }
+    if (this.#handshakes.size < MAX_HANDSHAKES) return;
+    this.#findLongest()?.drop("too many connections were waiting");
+  }
+
+  #findLongest(): Handshake | undefined {
+    return this.#handshakes.values().find(({ isExpected }) => !isExpected);
+  }
+
+  async #handshake(conn: Conn) {
+    const handshake: Handshake = {
+      start: performance.now(),
+      isExpected: false,
+      end: () => {
+        clearTimeout(timer);
+        if (!this.#handshakes.delete(handshake)) return false;
+        this.#onFreePlace();
+        return true;
+      },
+      drop: (why) => {
+        if (!handshake.end()) return;
+        conn.close();
+        // A module that failed to load is no stranger.
+        if (handshake.isExpected && this.#isForModule) return;
+        this.#remember(new Error(`Dropped connection: ${why}`));
+      },
+    };
+    const timer = setTimeout(
+      () => handshake.drop(`no token came in ${HANDSHAKE_TIMEOUT} ms`),
+      HANDSHAKE_TIMEOUT,
+    );
+    this.#handshakes.add(handshake);
+    const encoder = new TextEncoder();
+    const token = encoder.encode(this.token);
+    const digits = new Uint8Array(TOKEN_LENGTH);
+    try {
+      for (let length = 0; length < TOKEN_LENGTH;) {
+        const read = await conn.read(digits.subarray(length));
+        if (read === null) {
+          return handshake.drop(
+            `it closed after ${length} bytes of ${TOKEN_LENGTH}`,
+          );
+        }
+        length += read;
+        if (
+          length === TOKEN_LENGTH - 1 &&
+          equalTokens(digits.subarray(0, length), token.subarray(0, length))
+        ) {
+          handshake.isExpected = true;
+          clearTimeout(timer);
+        }
+      }
+    } catch (error) {
+      return handshake.drop(messageOf(error));
+    }
+    if (equalTokens(digits, token)) {
+      // A second one with the token is a stranger too.
+      if (this.#isAdmitted) return handshake.drop("the child is in");
+      if (!handshake.end()) return;
+      this.#isAdmitted = true;
+      this.#conn = conn;
+      this.#admitted.resolve(conn);
+    } else if (equalTokens(digits, encoder.encode(this.#marker))) {
+      if (handshake.end()) conn.close();
+    } else {
+      handshake.drop("its token was wrong");
+    }
+  }
+
+  #remember(error: Error) {
+    log?.(`stranger: ${error.message}`);
+    this.#strangers.push(error);
+    if (this.#strangers.length > MAX_STRANGERS) this.#strangers.shift();
+  }
+}

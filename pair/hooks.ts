@@ -1,0 +1,29 @@
+/** Where other rooms and floors join in while `spawn()` starts a child. */
+
+import type { Address } from "./environment.ts";
+import type { SpawnOptions } from "./options.ts";
+
+/** The key of the hooks among the options of `spawn()`. */
+export const HOOKS: unique symbol = Symbol("hooks");
+
+/** Options of `spawn()` with hooks. */
+export interface LaunchOptions<In, Out> extends SpawnOptions<In, Out> {
+  [HOOKS]?: LaunchHooks;
+}
+
+export interface LaunchHooks {
+  /** Listen for a second connection. Not called over TCP. */
+  attach?(place: { directory: string; token: string }): Attachment;
+  /** Arguments that depend on the address, in place of `args`: the child is a module. */
+  argsFor?(address: Address): string[];
+}
+
+/** A second connection beside the channel, in the same directory and with the same token. */
+export interface Attachment {
+  /** Variables that tell the child of it. */
+  readonly env: Record<string, string>;
+  /** Resolves when the child has connected. */
+  connected(signal: AbortSignal): Promise<void>;
+  /** Accept no more, and leave nothing in the directory. */
+  dispose(): void | Promise<void>;
+}

@@ -1,0 +1,123 @@
+/** The options of the face: types only. */
+
+import type { ChannelOptions } from "../channel.ts";
+
+/** Options for {@linkcode socketPair}. */
+export interface SocketPairOptions {
+  /**
+   * Where the directory of the socket is made.
+   *
+   * @default {the system's temporary directory}
+   */
+  directory?: string | undefined;
+}
+
+/** Options for {@linkcode spawn}. */
+export interface SpawnOptions<In, Out = In> extends ChannelOptions<In, Out> {
+  /**
+   * Arguments of the command.
+   *
+   * @default {[]}
+   */
+  args?: string[] | undefined;
+  /**
+   * Current directory of the child.
+   *
+   * @default {the parent's}
+   */
+  cwd?: string | URL | undefined;
+  /**
+   * Environment variables of the child, besides those that it inherits.
+   *
+   * @default {{}}
+   */
+  env?: Record<string, string> | undefined;
+  /**
+   * Keep the parent's environment variables from the child.
+   *
+   * @default {false}
+   */
+  clearEnv?: boolean | undefined;
+  /** User id of the child; the directory and the socket are given to it. */
+  uid?: number | undefined;
+  /** Group id of the child; the directory and the socket are given to it. */
+  gid?: number | undefined;
+  /**
+   * Ends the child: while it has not connected {@linkcode spawn} rejects with the
+   * signal's reason; later the child gets SIGTERM.
+   */
+  signal?: AbortSignal | undefined;
+  /**
+   * Standard input of the child.
+   *
+   * @default {"null"}
+   */
+  stdin?: "piped" | "inherit" | "null" | undefined;
+  /**
+   * Standard output of the child.
+   *
+   * @default {"inherit"}
+   */
+  stdout?: "piped" | "inherit" | "null" | undefined;
+  /**
+   * Standard error of the child.
+   *
+   * @default {"inherit"}
+   */
+  stderr?: "piped" | "inherit" | "null" | undefined;
+  /**
+   * Start the child in a process group of its own. Signals then go to the whole group,
+   * so that `sh -c` or `npm run` does not leave the real program behind; that needs
+   * `--allow-run` in full.
+   *
+   * @default {false}
+   */
+  detached?: boolean | undefined;
+  /**
+   * How long the child may take to connect, in ms: 0 to 2_147_483_647.
+   *
+   * @default {30_000}
+   */
+  connectTimeout?: number | undefined;
+  /**
+   * How long {@linkcode Child.close} waits before SIGTERM, and again before SIGKILL, in
+   * ms: 0 to 2_147_483_647.
+   *
+   * @default {5_000}
+   */
+  gracePeriod?: number | undefined;
+  /**
+   * Where the directory of the socket is made.
+   *
+   * @default {the system's temporary directory}
+   */
+  directory?: string | undefined;
+  /**
+   * What connects the two: a Unix socket, or TCP on 127.0.0.1.
+   *
+   * @default {"unix", and "tcp" on Windows}
+   */
+  transport?: "unix" | "tcp" | undefined;
+}
+
+/** Options for {@linkcode spawnModule}. */
+export interface SpawnModuleOptions<In, Out = In>
+  extends SpawnOptions<In, Out> {
+  /**
+   * What the child may do besides using its socket and reading its own directory.
+   * `"inherit"` passes on each kind of permission that the parent holds in full, and
+   * nothing of the others.
+   *
+   * @default {"none"}
+   */
+  permissions?: Deno.PermissionOptions | undefined;
+  /**
+   * Further flags for `deno run`, after those of {@linkcode spawnModule}. A `--config` or
+   * `--no-config` there replaces the parent's configuration. Grant permissions by
+   * `permissions`, not here: a bare `--allow-read` beside the one for the child's own
+   * files is of no effect.
+   *
+   * @default {[]}
+   */
+  denoArgs?: string[] | undefined;
+}
