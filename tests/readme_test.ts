@@ -2,6 +2,7 @@ import { fileURLToPath } from "node:url";
 import {
   assert,
   assertEquals,
+  assertMatch,
   assertNotEquals,
   assertStringIncludes,
 } from "@std/assert";
@@ -71,6 +72,37 @@ async function run(directory: string, args: string[]) {
   assert(success, new TextDecoder().decode(stderr));
   return new TextDecoder().decode(stdout);
 }
+
+/** The commands of its first shell block, without what stands for `deno` in them. */
+function commands(): string[][] {
+  const [, block = ""] = /```sh\n([^]*?)```/.exec(README) ?? [];
+  return block.trimEnd().split("\n").map((line) => {
+    assertMatch(line, /^npx -y deno@[0-9.]+ /);
+    return line.split(" ").slice(3);
+  });
+}
+
+Deno.test("README begins with a command that prints what it says, and one for the tests", async () => {
+  const [demo = [], test] = commands();
+  assertEquals(test, ["test", "-A"]);
+  const { stdout } = await new Deno.Command(Deno.execPath(), {
+    args: demo,
+    cwd: ROOT,
+  }).output();
+  const [, block = ""] = /```text\n([^]*?)```/.exec(README) ?? [];
+  const processes = / (from|in) process (\d+)/g;
+  const printed = new TextDecoder().decode(stdout);
+  assertEquals(
+    printed.replace(processes, " $1 process"),
+    block.replace(processes, " $1 process"),
+  );
+  // Two processes, each in the places that the README gives it
+  const [told, found] = [block, printed].map((text) => {
+    const numbers = [...text.matchAll(processes)].map(([, , number]) => number);
+    return numbers.map((number) => numbers.indexOf(number));
+  });
+  assertEquals(found, told);
+});
 
 Deno.test("README shows the children in Ruby and Python that the tests run", async () => {
   for (const [name, language] of [["echo.rb", "ruby"], ["echo.py", "python"]]) {
