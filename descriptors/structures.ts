@@ -1,0 +1,90 @@
+/**
+ * Constants of the C library, and its structures but for those of messages, on Linux and
+ * macOS (x86-64 and arm64, both little-endian).
+ *
+ * Linux: from its headers. macOS: from bsd/sys/socket.h and bsd/sys/filio.h of
+ * apple-oss-distributions/xnu.
+ *
+ * @module
+ */
+
+export const IS_LINUX: boolean = Deno.build.os === "linux";
+
+// The same numbers on both.
+export const AF_UNIX = 1;
+export const AF_INET = 2;
+export const SOCK_STREAM = 1;
+export const SCM_RIGHTS = 1;
+export const POLLIN = 1;
+export const POLLOUT = 4;
+export const POLLHUP = 16;
+export const F_GETFL = 3;
+export const SEEK_CUR = 1;
+export const O_ACCMODE = 3;
+export const O_RDONLY = 0;
+export const O_WRONLY = 1;
+
+export const AF_INET6 = IS_LINUX ? 10 : 30;
+export const SOL_SOCKET = IS_LINUX ? 1 : 0xffff;
+export const MSG_CTRUNC = IS_LINUX ? 0x08 : 0x20;
+export const MSG_DONTWAIT = IS_LINUX ? 0x40 : 0x80;
+export const MSG_NOSIGNAL = IS_LINUX ? 0x4000 : 0x80000;
+export const O_APPEND = IS_LINUX ? 0x400 : 0x8;
+
+/** Linux: no descriptor is without close-on-exec for even a moment. */
+export const SOCK_CLOEXEC = IS_LINUX ? 0x80000 : 0;
+export const SOCK_NONBLOCK = IS_LINUX ? 0x800 : 0;
+export const MSG_CMSG_CLOEXEC = IS_LINUX ? 0x40000000 : 0;
+
+/**
+ * macOS: close-on-exec is set right after, in the same turn. By `ioctl()`, since this
+ * request has no third argument: variable arguments have a calling convention of their
+ * own on arm64, which `Deno.dlopen()` does not know.
+ */
+export const FIOCLEX = 0x20006601n;
+
+/** The size of a `struct pollfd`. */
+export const POLLFD_SIZE = 8;
+
+/** Set an entry of an array of `struct pollfd`. */
+export function setPollEntry(
+  view: DataView,
+  index: number,
+  descriptor: number,
+  events: number,
+): void {
+  view.setInt32(POLLFD_SIZE * index, descriptor, true);
+  view.setInt16(POLLFD_SIZE * index + 4, events, true);
+  view.setInt16(POLLFD_SIZE * index + 6, 0, true);
+}
+
+/** What `poll()` found an entry to be ready for; 0: nothing. */
+export function pollResult(view: DataView, index: number): number {
+  return view.getInt16(POLLFD_SIZE * index + 6, true);
+}
+
+/** The size of a `struct sockaddr_storage`, which holds any address. */
+export const SOCKADDR_SIZE = 128;
+
+/** The address of a socket; `host` and `port` have a meaning for TCP only. */
+export interface Address {
+  readonly family: number;
+  readonly port: number;
+  readonly host: Uint8Array;
+}
+
+/** Read a `struct sockaddr`. */
+export function readAddress(bytes: Uint8Array<ArrayBuffer>): Address {
+  const view = new DataView(bytes.buffer);
+  const family = IS_LINUX ? view.getUint16(0, true) : view.getUint8(1);
+  const host = family === AF_INET ? bytes.slice(4, 8) : bytes.slice(8, 24);
+  return { family, port: view.getUint16(2), host };
+}
+
+/** Make a `struct sockaddr_un`. */
+export function unixAddress(path: string): Uint8Array<ArrayBuffer> {
+  const bytes = new TextEncoder().encode(`\0\0${path}\0`);
+  if (IS_LINUX) bytes[0] = AF_UNIX;
+  else bytes.set([bytes.length, AF_UNIX]);
+  return bytes;
+}
