@@ -94,6 +94,16 @@ export {
   type ReceiveDescriptorOptions,
 } from "./descriptors/socket.ts";
 
+// What the types above and below are made of.
+export type { FrameHeader, Framing, FramingOptions } from "./framing.ts";
+export type {
+  Channel,
+  ChannelOptions,
+  DuplexStream,
+  Serialization,
+} from "./channel.ts";
+export type { Child, SpawnOptions } from "./pair.ts";
+
 const TOKEN_VARIABLE = "SOCKETPAIR_TOKEN";
 
 /** Options for {@linkcode spawnWithDescriptors}: those of `spawn()`, over a Unix socket. */
