@@ -1,4 +1,4 @@
-import { assertEquals } from "@std/assert";
+import { assert, assertEquals } from "@std/assert";
 import { pathToFileURL } from "node:url";
 import {
   findDocumentationErrors,
@@ -12,8 +12,11 @@ import {
 const ROOT = new URL("../", import.meta.url);
 
 const RULES = {
+  "no file is too long to be read in one sitting": findLongFiles,
   "every source is on a floor": findHomeless,
   "imports run down only, and in no circle": findWrongImports,
+  "no entry point exports what is @internal": findInternalExports,
+  "the documentation of each entry point is complete": findDocumentationErrors,
   "every source is published, and nothing else": findWrongPublishing,
 };
 
@@ -22,6 +25,13 @@ for (const [rule, find] of Object.entries(RULES)) {
     assertEquals(await find(ROOT), []);
   });
 }
+
+Deno.test("CONTRIBUTING.md names files that exist", async () => {
+  const text = await Deno.readTextFile(new URL("CONTRIBUTING.md", ROOT));
+  const paths = text.match(/[a-z][\w/]*\.ts\b/g) ?? [];
+  assert(paths.length > 0);
+  for (const path of paths) await Deno.stat(new URL(path, ROOT));
+});
 
 /** Make a small tree, and give what is found in it. */
 async function findIn(
