@@ -39,6 +39,7 @@ import {
   type Transport,
 } from "./channel/transports.ts";
 
+export type { FrameHeader, Framing, FramingOptions } from "./framing.ts";
 export {
   bytes,
   type BytesOptions,
@@ -84,6 +85,20 @@ export interface WithoutSerialization {
   /** None. */
   serialization?: undefined;
 }
+
+/** Accepts options of a type that may or may not name a serialization, as a wrapper has them. */
+export type MaySerialize<Options> = "serialization" extends keyof Options
+  ? undefined extends Options["serialization"] ? unknown : never
+  : never;
+
+/** What is received with options of a type, which may name a serialization. */
+export type ReceivedWith<Options> = Options extends
+  { serialization?: Serialization<infer In, never> | undefined } ? In : never;
+
+/** What is sent with options of a type, which may name a serialization. */
+export type SentWith<Options> = Options extends
+  { serialization?: Serialization<unknown, infer Out> | undefined } ? Out
+  : never;
 
 const BYTES: Serialization<unknown, never> = bytes();
 

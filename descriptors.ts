@@ -63,6 +63,9 @@
 import type {
   Channel,
   ChannelOptions,
+  MaySerialize,
+  ReceivedWith,
+  SentWith,
   WithoutSerialization,
   WithSerialization,
 } from "./channel.ts";
@@ -99,8 +102,14 @@ export type { FrameHeader, Framing, FramingOptions } from "./framing.ts";
 export type {
   Channel,
   ChannelOptions,
+  Connection,
   DuplexStream,
+  MaySerialize,
+  ReceivedWith,
+  SentWith,
   Serialization,
+  WithoutSerialization,
+  WithSerialization,
 } from "./channel.ts";
 export type { Child, SpawnOptions } from "./pair.ts";
 
@@ -196,6 +205,13 @@ export function spawnWithDescriptors(
     & SpawnWithDescriptorsOptions<Uint8Array<ArrayBuffer>, Uint8Array>
     & WithoutSerialization,
 ): Promise<ChildWithDescriptors<Uint8Array<ArrayBuffer>, Uint8Array>>;
+/** Start a program as a child process, and connect to it twice, with options of a type that may name a serialization. */
+export function spawnWithDescriptors<
+  Options extends SpawnWithDescriptorsOptions<unknown, never>,
+>(
+  command: string | URL,
+  options: Options & MaySerialize<Options>,
+): Promise<ChildWithDescriptors<ReceivedWith<Options>, SentWith<Options>>>;
 export async function spawnWithDescriptors<In, Out>(
   command: string | URL,
   options: SpawnWithDescriptorsOptions<In, Out> = {},
@@ -274,6 +290,12 @@ export function connectDescriptorsToParent(
     & ChannelOptions<Uint8Array<ArrayBuffer>, Uint8Array>
     & WithoutSerialization,
 ): Promise<ParentWithDescriptors<Uint8Array<ArrayBuffer>, Uint8Array>>;
+/** Connect to the process that started this one, twice, with options of a type that may name a serialization. */
+export function connectDescriptorsToParent<
+  Options extends ChannelOptions<unknown, never>,
+>(
+  options: Options & MaySerialize<Options>,
+): Promise<ParentWithDescriptors<ReceivedWith<Options>, SentWith<Options>>>;
 export async function connectDescriptorsToParent<In, Out>(
   options: ChannelOptions<In, Out> = {},
 ): Promise<ParentWithDescriptors<In, Out>> {

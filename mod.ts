@@ -31,6 +31,8 @@ import { ConnectError, spawnModule } from "./pair.ts";
 
 export {
   contentLength,
+  delimiter,
+  type DelimiterOptions,
   FrameDecoderStream,
   FrameEncoderStream,
   type FrameHeader,
@@ -43,16 +45,24 @@ export {
   netstring,
   TruncatedFrameError,
   varint,
+  type VarintOptions,
 } from "./framing.ts";
 export {
   bytes,
+  type BytesOptions,
   Channel,
   type ChannelOptions,
+  type Connection,
   type DuplexStream,
   json,
+  type MaySerialize,
+  type ReceivedWith,
+  type SentWith,
   type Serialization,
   structured,
   text,
+  type WithoutSerialization,
+  type WithSerialization,
 } from "./channel.ts";
 export {
   Child,

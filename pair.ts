@@ -31,12 +31,16 @@ import "./framing.ts";
 import type {
   Channel,
   ChannelOptions,
+  MaySerialize,
+  ReceivedWith,
+  SentWith,
   WithoutSerialization,
   WithSerialization,
 } from "./channel.ts";
 import {
   type Child,
   ConnectedChild,
+  delaysOf,
   killAndRelease,
   killerOf,
   waitForConnection,
@@ -76,6 +80,9 @@ export type {
   ChannelOptions,
   Connection,
   DuplexStream,
+  MaySerialize,
+  ReceivedWith,
+  SentWith,
   Serialization,
   WithoutSerialization,
   WithSerialization,
@@ -84,12 +91,6 @@ export type { FrameHeader, Framing, FramingOptions } from "./framing.ts";
 export { Child } from "./pair/child.ts";
 export { ConnectError } from "./pair/errors.ts";
 export type { SocketPairOptions, SpawnModuleOptions, SpawnOptions };
-
-const DEFAULT_CONNECT_TIMEOUT = 30_000;
-const DEFAULT_GRACE_PERIOD = 5_000;
-
-/** The longest delay of a timer in ms. */
-const MAX_DELAY = 2 ** 31 - 1;
 
 /**
  * Make two connected Unix sockets, each with both ends in this process: `UNIXSocket.pair`
@@ -202,19 +203,17 @@ export function spawn(
     & SpawnOptions<Uint8Array<ArrayBuffer>, Uint8Array>
     & WithoutSerialization,
 ): Promise<Child<Uint8Array<ArrayBuffer>, Uint8Array>>;
+/** Start a program as a child process and connect to it, with options of a type that may name a serialization. */
+export function spawn<Options extends SpawnOptions<unknown, never>>(
+  command: string | URL,
+  options: Options & MaySerialize<Options>,
+): Promise<Child<ReceivedWith<Options>, SentWith<Options>>>;
 export async function spawn<In, Out>(
   command: string | URL,
   options: SpawnOptions<In, Out> = {},
 ): Promise<Child<In, Out>> {
   const { [HOOKS]: hooks, signal, detached }: LaunchOptions<In, Out> = options;
-  const connectTimeout = delayOf(
-    "connectTimeout",
-    options.connectTimeout ?? DEFAULT_CONNECT_TIMEOUT,
-  );
-  const gracePeriod = delayOf(
-    "gracePeriod",
-    options.gracePeriod ?? DEFAULT_GRACE_PERIOD,
-  );
+  const { connectTimeout, gracePeriod } = delaysOf(options);
   signal?.throwIfAborted();
   if (detached && !isHeld({ name: "run" })) {
     throw new Deno.errors.NotCapable(
@@ -305,13 +304,6 @@ async function listenUnix(
   }
 }
 
-function delayOf(name: string, value: number): number {
-  if (value >= 0 && value <= MAX_DELAY) return value;
-  throw new RangeError(
-    `Cannot use ${name}: ${value} is not a number from 0 to ${MAX_DELAY}`,
-  );
-}
-
 function start<In, Out>(
   command: string | URL,
   options: SpawnOptions<In, Out>,
@@ -339,41 +331,27 @@ function start<In, Out>(
  * socket, read the files in its own directory, and nothing else: neither while it runs
  * nor while it is loaded.
  *
- * What remains open to it: CPU and memory, its standard streams, packages that are
- * already in Deno's cache, and storage of its own (`localStorage`). The module finds
- * `import.meta.main` false. What it imports from elsewhere must be in Deno's cache
- * (`deno cache`). A symbolic link in its directory that leads out of it keeps it from
- * starting.
+ * The module finds `import.meta.main` false. What it imports from elsewhere must be in Deno's
+ * cache (`deno cache`). What remains open to it is listed in `SECURITY.md`.
  *
  * Needs what {@linkcode spawn} needs.
  *
- * @example A child that may read one directory
+ * @example A child that may read one file
  * ```ts
- * import { text } from "@socketpair/socketpair/channel";
  * import { spawnModule } from "@socketpair/socketpair/pair";
  * import { assertEquals } from "@std/assert";
  *
  * const directory = await Deno.makeTempDir();
  * await Deno.writeTextFile(`${directory}/child.ts`, `
- *   import { connectToParent, text } from "${import.meta.resolve("@socketpair/socketpair")}";
- *   const parent = await connectToParent({ serialization: text() });
- *   for await (const path of parent) {
- *     await parent.send(await Deno.readTextFile(path).catch((error) => error.name));
- *   }
+ *   import { connectToParent } from "${import.meta.resolve("@socketpair/socketpair")}";
+ *   const parent = await connectToParent();
+ *   await parent.send(await Deno.readFile("/etc/passwd"));
  * `);
- * await Deno.mkdir(`${directory}/data`);
- * await Deno.writeTextFile(`${directory}/data/a.txt`, "taco cat");
  *
- * {
- *   await using child = await spawnModule(`${directory}/child.ts`, {
- *     serialization: text(),
- *     permissions: { read: [`${directory}/data`] },
- *   });
- *   await child.channel.send(`${directory}/data/a.txt`);
- *   assertEquals(await child.channel.receive(), "taco cat");
- *   await child.channel.send("/etc/hostname");
- *   assertEquals(await child.channel.receive(), "NotCapable");
- * }
+ * const permissions = { read: ["/etc/passwd"] };
+ * const child = await spawnModule(`${directory}/child.ts`, { permissions });
+ * assertEquals(await child.channel.receive(), await Deno.readFile("/etc/passwd"));
+ * await child.close();
  * await Deno.remove(directory, { recursive: true });
  * ```
  *
@@ -399,6 +377,11 @@ export function spawnModule(
     & SpawnModuleOptions<Uint8Array<ArrayBuffer>, Uint8Array>
     & WithoutSerialization,
 ): Promise<Child<Uint8Array<ArrayBuffer>, Uint8Array>>;
+/** Start a Deno module as a child process and connect to it, with options of a type that may name a serialization. */
+export function spawnModule<Options extends SpawnModuleOptions<unknown, never>>(
+  specifier: string | URL,
+  options: Options & MaySerialize<Options>,
+): Promise<Child<ReceivedWith<Options>, SentWith<Options>>>;
 export async function spawnModule<In, Out>(
   specifier: string | URL,
   options: SpawnModuleOptions<In, Out> = {},
@@ -444,12 +427,16 @@ export async function spawnModule<In, Out>(
 export function connectToParent<In, Out = In>(
   options: ChannelOptions<In, Out> & WithSerialization<In, Out>,
 ): Promise<Channel<In, Out>>;
-/** Connect to the process that started this one: messages are bytes. */
+/** Connect to the parent: messages are bytes. */
 export function connectToParent(
   options?:
     & ChannelOptions<Uint8Array<ArrayBuffer>, Uint8Array>
     & WithoutSerialization,
 ): Promise<Channel<Uint8Array<ArrayBuffer>, Uint8Array>>;
+/** Connect to the process that started this one, with options of a type that may name a serialization. */
+export function connectToParent<Options extends ChannelOptions<unknown, never>>(
+  options: Options & MaySerialize<Options>,
+): Promise<Channel<ReceivedWith<Options>, SentWith<Options>>>;
 export async function connectToParent<In, Out>(
   options: ChannelOptions<In, Out> = {},
 ): Promise<Channel<In, Out>> {

@@ -26,13 +26,18 @@ export class DescriptorHandshake {
   /** Listen. Returns what the start of a child needs to know of it. */
   open(
     place: { directory: string; token: string },
-    { uid = null, gid = null }: { uid?: number | null; gid?: number | null },
+    { uid, gid }: {
+      uid?: number | undefined;
+      gid?: number | undefined;
+    },
   ) {
     const path = `${place.directory}/d`;
     this.#token = new TextEncoder().encode(place.token);
     this.#listener = this.#libc.listen(path, MAX_CANDIDATES);
     try {
-      if (uid !== null || gid !== null) Deno.chownSync(path, uid, gid);
+      if (uid !== undefined || gid !== undefined) {
+        Deno.chownSync(path, uid ?? null, gid ?? null);
+      }
     } catch (error) {
       this.#libc.close(this.#listener);
       throw error;

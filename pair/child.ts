@@ -141,6 +141,29 @@ export class ConnectedChild<In, Out> extends Child<In, Out> {
   }
 }
 
+const DEFAULT_CONNECT_TIMEOUT = 30_000;
+const DEFAULT_GRACE_PERIOD = 5_000;
+
+/** The longest delay of a timer in ms. */
+const MAX_DELAY = 2 ** 31 - 1;
+
+/** Check the delays among the options. */
+export function delaysOf<In, Out>(
+  {
+    connectTimeout = DEFAULT_CONNECT_TIMEOUT,
+    gracePeriod = DEFAULT_GRACE_PERIOD,
+  }: SpawnOptions<In, Out>,
+) {
+  const delays = { connectTimeout, gracePeriod };
+  for (const [name, delay] of Object.entries(delays)) {
+    if (delay >= 0 && delay <= MAX_DELAY) continue;
+    throw new RangeError(
+      `Cannot use ${name}: ${delay} is not a number from 0 to ${MAX_DELAY}`,
+    );
+  }
+  return delays;
+}
+
 /** Sends a signal to a child, or to its process group; to nobody once that is gone. */
 export type Kill = (signal: Deno.Signal) => void;
 
