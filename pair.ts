@@ -25,9 +25,6 @@
  * @module
  */
 
-// First, since it imports nothing: to load a module that imports one not yet loaded, Deno
-// reads its source map, which for channel.ts takes a child 1 ms.
-import "./framing.ts";
 import type {
   Channel,
   ChannelOptions,
