@@ -15,7 +15,6 @@ export interface Wait {
 interface Waiter {
   readonly descriptors: readonly number[];
   readonly events: number;
-  isDone: boolean;
   resolve(): void;
   reject(reason: unknown): void;
 }
@@ -27,11 +26,12 @@ interface Waiter {
 export class Poller implements Disposable {
   readonly #symbols: Symbols;
   readonly #waiters = new Set<Waiter>();
+  /** Those whose descriptors the thread uses now. */
+  #polled: ReadonlySet<Waiter> = new Set();
   /** A byte from `#wakeupWrite` makes it ready, which ends a `poll()`. */
   readonly #wakeupRead: number;
   readonly #wakeupWrite: number;
   #isRunning = false;
-  #isPolling = false;
   #isWakingUp = false;
 
   constructor(symbols: Symbols) {
@@ -52,22 +52,22 @@ export class Poller implements Disposable {
 
   /** Wait until one of the descriptors is ready for `events`. */
   wait(descriptors: readonly number[], events: number): Wait {
-    const { promise, resolve, reject } = Promise.withResolvers<void>();
-    const waiter = { descriptors, events, isDone: false, resolve, reject };
+    const { promise: done, resolve, reject } = Promise.withResolvers<void>();
+    const waiter = { descriptors, events, resolve, reject };
     this.#waiters.add(waiter);
-    if (this.#isRunning) this.#wakeUp();
-    else this.#run();
-    return {
-      done: promise,
-      cancel: () => {
-        waiter.isDone = true;
-        this.#wakeUp();
-      },
+    if (this.#polled.size > 0) this.#wakeUp();
+    if (!this.#isRunning) this.#run();
+    const cancel = () => {
+      this.#waiters.delete(waiter);
+      // Outside of a poll() there is nothing to wake up: the wait is over at once.
+      if (this.#polled.has(waiter)) this.#wakeUp();
+      else resolve();
     };
+    return { done, cancel };
   }
 
   #wakeUp() {
-    if (!this.#isPolling || this.#isWakingUp) return;
+    if (this.#isWakingUp) return;
     this.#isWakingUp = true;
     this.#symbols.write(this.#wakeupWrite, new Uint8Array(1), 1n);
   }
@@ -75,11 +75,6 @@ export class Poller implements Disposable {
   async #run() {
     this.#isRunning = true;
     for (;;) {
-      for (const waiter of this.#waiters) {
-        if (!waiter.isDone) continue;
-        this.#waiters.delete(waiter);
-        waiter.resolve();
-      }
       // A waiter that is woken mostly waits again at once: let that be part of this poll().
       await null;
       if (this.#waiters.size === 0) break;
@@ -92,6 +87,7 @@ export class Poller implements Disposable {
     const entries = [...this.#waiters].flatMap((waiter) =>
       waiter.descriptors.map((descriptor) => ({ descriptor, waiter }))
     );
+    const count = BigInt(entries.length + 1);
     const view = new DataView(
       new ArrayBuffer(c.POLLFD_SIZE * (entries.length + 1)),
     );
@@ -100,29 +96,29 @@ export class Poller implements Disposable {
       c.setPollEntry(view, index + 1, descriptor, waiter.events);
     }
     const symbols = this.#symbols;
-    const count = BigInt(entries.length + 1);
-    this.#isPolling = true;
+    this.#polled = new Set(this.#waiters);
     const ready = await symbols.pollInThread(view, count, -1);
-    this.#isPolling = false;
+    this.#polled = new Set();
 
     // That errno was another thread's: ask again on this one.
-    if (ready === -1 && symbols.poll(view, count, 0) === -1) {
-      return this.#fail();
+    const hasFailed = ready === -1 && symbols.poll(view, count, 0) === -1;
+    const code = hasFailed ? errnoOf(symbols) : 0;
+    if (hasFailed && code !== os.constants.errno.EINTR) {
+      const error = systemError(symbols, ACTION, code);
+      for (const { waiter } of entries) {
+        this.#waiters.delete(waiter);
+        waiter.reject(error);
+      }
     }
     if (c.pollResult(view, 0) !== 0) {
       symbols.read(this.#wakeupRead, new Uint8Array(1), 1n);
       this.#isWakingUp = false;
     }
     for (const [index, { waiter }] of entries.entries()) {
-      if (c.pollResult(view, index + 1) !== 0) waiter.isDone = true;
+      const isReady = c.pollResult(view, index + 1) !== 0;
+      if (isReady) this.#waiters.delete(waiter);
+      // One that was cancelled is no longer among them.
+      if (!this.#waiters.has(waiter)) waiter.resolve();
     }
-  }
-
-  #fail() {
-    const code = errnoOf(this.#symbols);
-    if (code === os.constants.errno.EINTR) return;
-    const error = systemError(this.#symbols, ACTION, code);
-    for (const waiter of this.#waiters) waiter.reject(error);
-    this.#waiters.clear();
   }
 }

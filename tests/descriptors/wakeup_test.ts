@@ -1,0 +1,41 @@
+import { assertEquals } from "@std/assert";
+
+const ignore = Deno.build.os === "windows";
+const cwd = new URL("./endings/", import.meta.url);
+
+/** A process that waits without end is killed after this many ms, and so fails. */
+const LIMIT = 60_000;
+
+function testEnd(name: string, program: string, ...args: string[]) {
+  Deno.test({
+    name,
+    ignore,
+    async fn() {
+      const { code, signal, stderr } = await new Deno.Command(Deno.execPath(), {
+        args: ["run", "-A", program, ...args],
+        cwd,
+        signal: AbortSignal.timeout(LIMIT),
+      }).output();
+      assertEquals(new TextDecoder().decode(stderr), "");
+      assertEquals({ code, signal }, { code: 0, signal: null });
+    },
+  });
+}
+
+for (let turns = 0; turns < 4; turns++) {
+  testEnd(
+    `DescriptorSocket.receive() lets the process end when its signal aborts after ${turns} turns`,
+    "aborted.ts",
+    `${turns}`,
+  );
+  testEnd(
+    `DescriptorHandshake lets the process end when its signal aborts after ${turns} turns`,
+    "handshake.ts",
+    `${turns}`,
+  );
+}
+
+testEnd(
+  "spawnWithDescriptors() lets the process end when its signal aborts at any stage",
+  "spawn.ts",
+);
