@@ -54,6 +54,10 @@ export class OperationQueue {
     return promise;
   }
 
+  get isEmpty(): boolean {
+    return this.#operations.size === 0;
+  }
+
   /** Resolves when nothing is left to do, and nothing waits for the socket. */
   async finish(): Promise<void> {
     await this.#progress;

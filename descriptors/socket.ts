@@ -82,6 +82,7 @@ export class DescriptorSocket implements AsyncDisposable {
   constructor(descriptor: number) {
     const action = "Cannot use descriptor";
     checkDescriptor(action, descriptor);
+    this.#socket = descriptor;
     this.#libc = Libc.use();
     try {
       this.#libc.flags(action, descriptor);
@@ -90,16 +91,17 @@ export class DescriptorSocket implements AsyncDisposable {
           `${action} ${descriptor}: it is not a Unix socket`,
         );
       }
-      const { poller } = this.#libc;
-      const queueOf = (events: number) =>
-        new OperationQueue(() => poller.wait([descriptor], events));
-      this.#sending = queueOf(POLLOUT);
-      this.#receiving = queueOf(POLLIN);
+      this.#sending = this.#queueOf(POLLOUT);
+      this.#receiving = this.#queueOf(POLLIN);
     } catch (error) {
       this.#libc[Symbol.dispose]();
       throw error;
     }
-    this.#socket = descriptor;
+  }
+
+  #queueOf(events: number): OperationQueue {
+    const { poller } = this.#libc;
+    return new OperationQueue(() => poller.wait([this.#socket], events));
   }
 
   /**
@@ -188,7 +190,7 @@ export class DescriptorSocket implements AsyncDisposable {
    * Close the socket, once what is being sent has been sent.
    *
    * Pending calls of {@linkcode DescriptorSocket.receive} resolve to `null`. Descriptors
-   * that came and that nobody received are closed.
+   * that came, or still come, and that nobody received are closed.
    *
    * @returns A promise that resolves once the socket is closed; the same one each time.
    */
@@ -201,10 +203,26 @@ export class DescriptorSocket implements AsyncDisposable {
     await null;
     this.#receiving.flush();
     await this.#receiving.finish();
-    await this.#sending.finish();
+    if (!this.#sending.isEmpty) await this.#finishSending();
     using libc = this.#libc;
     for (const descriptor of this.#arrived) libc.close(descriptor);
     libc.close(this.#socket);
+  }
+
+  /** Drop what comes meanwhile: the peer may be closing too, and have no room left to send. */
+  async #finishSending() {
+    const dropping = this.#queueOf(POLLIN);
+    const sent = new AbortController();
+    dropping.perform(() => {
+      const message = this.#libc.receive(this.#socket, 1);
+      for (const descriptor of message?.descriptors ?? []) {
+        this.#libc.close(descriptor);
+      }
+      return message?.bytes.length === 0 ? true : undefined;
+    }, sent.signal);
+    await this.#sending.finish();
+    sent.abort();
+    await dropping.finish();
   }
 
   /**

@@ -36,6 +36,16 @@ for (let turns = 0; turns < 4; turns++) {
 }
 
 testEnd(
+  "DescriptorSocket.close() resolves when both ends have more to send than fits",
+  "full.ts",
+);
+
+testEnd(
+  "DescriptorSocket lets the process end after anything in any order",
+  "random.ts",
+);
+
+testEnd(
   "spawnWithDescriptors() lets the process end when its signal aborts at any stage",
   "spawn.ts",
 );

@@ -1,0 +1,10 @@
+/** Closes both ends while each has more to send than the system takes. */
+import { DescriptorSocket } from "../../../descriptors.ts";
+import { socketPair } from "../../peers/descriptors/libc.ts";
+
+const sockets = socketPair().map((end) => new DescriptorSocket(end));
+const sent = sockets.flatMap((socket) =>
+  Array.from({ length: 1000 }, () => socket.send(0))
+);
+await Promise.all(sockets.map((socket) => socket.close()));
+await Promise.all(sent);
