@@ -7,6 +7,8 @@ const SYMBOLS = {
     parameters: [],
     result: "pointer",
   },
+  realloc: { parameters: ["pointer", "usize"], result: "pointer" },
+  free: { parameters: ["pointer"], result: "void" },
   strerror: { parameters: ["i32"], result: "pointer" },
   close: { parameters: ["i32"], result: "i32" },
   read: { parameters: ["i32", "buffer", "usize"], result: "i32" },
@@ -35,7 +37,7 @@ const SYMBOLS = {
   poll: { parameters: ["buffer", "usize", "i32"], result: "i32" },
   pollInThread: {
     name: "poll",
-    parameters: ["buffer", "usize", "i32"],
+    parameters: ["pointer", "usize", "i32"],
     result: "i32",
     nonblocking: true,
   },

@@ -4,6 +4,12 @@ import * as c from "./structures.ts";
 
 const ACTION = "Cannot wait for descriptors";
 
+/**
+ * How long one `poll()` takes at most, in ms. Nothing ends that of a Worker which has been
+ * terminated, so that it must end by itself; others begin the next one.
+ */
+const LIMIT = 10_000;
+
 /** A wait for descriptors. */
 export interface Wait {
   /** Settles when nothing uses the descriptors any more: only then may they be closed. */
@@ -31,6 +37,12 @@ export class Poller implements Disposable {
   /** A byte from `#wakeupWrite` makes it ready, which ends a `poll()`. */
   readonly #wakeupRead: number;
   readonly #wakeupWrite: number;
+  /**
+   * For `struct pollfd[]`. It belongs to the C library, not to this isolate: a Worker can be
+   * terminated while `poll()` is to write here later. Then nobody frees it.
+   */
+  #memory: Deno.PointerValue = null;
+  #entries = new DataView(new ArrayBuffer(0));
   #isRunning = false;
   #isWakingUp = false;
 
@@ -48,6 +60,7 @@ export class Poller implements Disposable {
   [Symbol.dispose](): void {
     this.#symbols.close(this.#wakeupRead);
     this.#symbols.close(this.#wakeupWrite);
+    this.#symbols.free(this.#memory);
   }
 
   /** Wait until one of the descriptors is ready for `events`. */
@@ -84,41 +97,59 @@ export class Poller implements Disposable {
   }
 
   async #poll() {
-    const entries = [...this.#waiters].flatMap((waiter) =>
+    const waiters = new Set(this.#waiters);
+    const entries = [...waiters].flatMap((waiter) =>
       waiter.descriptors.map((descriptor) => ({ descriptor, waiter }))
     );
     const count = BigInt(entries.length + 1);
-    const view = new DataView(
-      new ArrayBuffer(c.POLLFD_SIZE * (entries.length + 1)),
-    );
-    c.setPollEntry(view, 0, this.#wakeupRead, c.POLLIN);
-    for (const [index, { descriptor, waiter }] of entries.entries()) {
-      c.setPollEntry(view, index + 1, descriptor, waiter.events);
-    }
-    const symbols = this.#symbols;
-    this.#polled = new Set(this.#waiters);
-    const ready = await symbols.pollInThread(view, count, -1);
-    this.#polled = new Set();
+    this.#polled = waiters;
+    try {
+      const view = this.#reserve(entries.length + 1);
+      c.setPollEntry(view, 0, this.#wakeupRead, c.POLLIN);
+      for (const [index, { descriptor, waiter }] of entries.entries()) {
+        c.setPollEntry(view, index + 1, descriptor, waiter.events);
+      }
+      const { poll, pollInThread, read } = this.#symbols;
+      const ready = await pollInThread(this.#memory, count, LIMIT);
+      // That errno was another thread's: ask again on this one.
+      if (ready === -1 && poll(view, count, 0) === -1) this.#throwUnlessEintr();
 
-    // That errno was another thread's: ask again on this one.
-    const hasFailed = ready === -1 && symbols.poll(view, count, 0) === -1;
-    const code = hasFailed ? errnoOf(symbols) : 0;
-    if (hasFailed && code !== os.constants.errno.EINTR) {
-      const error = systemError(symbols, ACTION, code);
-      for (const { waiter } of entries) {
+      if (c.pollResult(view, 0) !== 0) {
+        read(this.#wakeupRead, new Uint8Array(1), 1n);
+        this.#isWakingUp = false;
+      }
+      for (const [index, { waiter }] of entries.entries()) {
+        if (c.pollResult(view, index + 1) !== 0) this.#waiters.delete(waiter);
+      }
+      for (const waiter of waiters) {
+        // Those that were cancelled have gone, too.
+        if (!this.#waiters.has(waiter)) waiter.resolve();
+      }
+    } catch (error) {
+      for (const waiter of waiters) {
         this.#waiters.delete(waiter);
         waiter.reject(error);
       }
+    } finally {
+      this.#polled = new Set();
     }
-    if (c.pollResult(view, 0) !== 0) {
-      symbols.read(this.#wakeupRead, new Uint8Array(1), 1n);
-      this.#isWakingUp = false;
-    }
-    for (const [index, { waiter }] of entries.entries()) {
-      const isReady = c.pollResult(view, index + 1) !== 0;
-      if (isReady) this.#waiters.delete(waiter);
-      // One that was cancelled is no longer among them.
-      if (!this.#waiters.has(waiter)) waiter.resolve();
-    }
+  }
+
+  /** Get memory for so many entries. */
+  #reserve(count: number): DataView {
+    const size = c.POLLFD_SIZE * count;
+    if (size <= this.#entries.byteLength) return this.#entries;
+    const memory = this.#symbols.realloc(this.#memory, BigInt(size));
+    if (memory === null) throw systemError(this.#symbols, ACTION);
+    this.#memory = memory;
+    return this.#entries = new DataView(
+      Deno.UnsafePointerView.getArrayBuffer(memory, size),
+    );
+  }
+
+  #throwUnlessEintr() {
+    const code = errnoOf(this.#symbols);
+    if (code === os.constants.errno.EINTR) return;
+    throw systemError(this.#symbols, ACTION, code);
   }
 }

@@ -23,8 +23,10 @@ export interface ReceiveDescriptorOptions {
  * `setblocking(True)`. What is sent and has not been received counts against the sender's
  * limit of open files.
  *
- * While it waits a socket keeps the process alive. Close it before the worker that it is in
- * is terminated: until somebody sends, the wait would go on without it.
+ * While it waits a socket keeps the process alive. Close it before the Worker that it is in
+ * is terminated, since Deno then runs no more code of it: its descriptors, and those that it
+ * received, stay open until the process ends, so that the peer sees no end, and a thread
+ * waits on for up to 10 seconds.
  *
  * @example
  * ```ts

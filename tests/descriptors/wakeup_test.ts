@@ -49,3 +49,8 @@ testEnd(
   "spawnWithDescriptors() lets the process end when its signal aborts at any stage",
   "spawn.ts",
 );
+
+testEnd(
+  "DescriptorSocket.receive() keeps the memory of its wait when its Worker is terminated",
+  "terminated.ts",
+);

@@ -1,0 +1,31 @@
+/// <reference lib="deno.worker" />
+/** Waits for a descriptor until it is terminated, and tells how it waits. */
+const { dlopen } = Deno;
+Object.defineProperty(Deno, "dlopen", {
+  value(...[name, symbols]: Parameters<typeof dlopen>) {
+    const library = dlopen(name, symbols);
+    const { pollInThread } = library.symbols;
+    if (typeof pollInThread !== "function") return library;
+    const poll = (
+      memory: Deno.PointerValue | DataView<ArrayBuffer>,
+      count: bigint,
+      timeout: number,
+    ) => {
+      const pointer = memory instanceof DataView
+        ? Deno.UnsafePointer.of(memory.buffer)
+        : memory;
+      const address = Deno.UnsafePointer.value(pointer);
+      self.postMessage({ address, timeout });
+      return pollInThread(memory, count, timeout);
+    };
+    return {
+      symbols: { ...library.symbols, pollInThread: poll },
+      close: () => library.close(),
+    };
+  },
+});
+const { DescriptorSocket } = await import("../../../descriptors.ts");
+
+self.onmessage = ({ data: descriptor }: MessageEvent) => {
+  new DescriptorSocket(descriptor).receive();
+};
