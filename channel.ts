@@ -26,7 +26,7 @@
 import { type FramingOptions, lengthField } from "./framing.ts";
 import { FrameDecoder } from "./framing/decoder.ts";
 import { FrameEncoder } from "./framing/encoder.ts";
-import { markHandled, rejectedPromise } from "./channel/promises.ts";
+import { markHandled, rejectedPromise } from "./channel/waiting.ts";
 import { Receiving, type Request } from "./channel/receiving.ts";
 import { Sending } from "./channel/sending.ts";
 import { bytes, type Serialization } from "./channel/serializations.ts";

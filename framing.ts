@@ -39,8 +39,11 @@ import {
   FrameTooLargeError,
   quote,
 } from "./framing/errors.ts";
-import { checkInteger } from "./framing/options.ts";
-import type { Framing, FramingOptions } from "./framing/types.ts";
+import {
+  checkInteger,
+  type Framing,
+  type FramingOptions,
+} from "./framing/types.ts";
 
 export { contentLength } from "./framing/content_length.ts";
 export { delimiter, type DelimiterOptions } from "./framing/delimiter.ts";

@@ -1,7 +1,11 @@
 import type { FrameDecoder } from "../framing/decoder.ts";
 import { ViewTooShortError } from "../framing/errors.ts";
-import { type Failure, rejectedPromise, rejectHandled } from "./promises.ts";
-import { Queue } from "./queue.ts";
+import {
+  type Failure,
+  Queue,
+  rejectedPromise,
+  rejectHandled,
+} from "./waiting.ts";
 import type { Transport } from "./transports.ts";
 
 /** What to do with a message, and with the end. */

@@ -3,10 +3,10 @@ import { BLOCK_LENGTH, giveMemory, takeMemory } from "../framing/memory.ts";
 import {
   type Failure,
   markHandled,
+  Queue,
   rejectedPromise,
   rejectHandled,
-} from "./promises.ts";
-import { Queue } from "./queue.ts";
+} from "./waiting.ts";
 import type { Serialization } from "./serializations.ts";
 import type { Transport } from "./transports.ts";
 

@@ -1,4 +1,4 @@
-import { markHandled } from "./promises.ts";
+import { markHandled } from "./waiting.ts";
 
 /** A stream of bytes in each direction. */
 export interface DuplexStream {

@@ -1,5 +1,5 @@
-import { encodeDecimal } from "./decimal.ts";
 import { FrameSyntaxError, quote } from "./errors.ts";
+import { encodeDecimal } from "./netstring.ts";
 import type { Framing } from "./types.ts";
 
 const CARRIAGE_RETURN = 0x0d;

@@ -6,9 +6,13 @@ import {
   ViewTooShortError,
 } from "./errors.ts";
 import { BLOCK_LENGTH, giveMemory, takeMemory } from "./memory.ts";
-import { maxFrameLengthOf } from "./options.ts";
 import { triggerScavenge } from "./scavenge.ts";
-import type { FrameHeader, Framing, FramingOptions } from "./types.ts";
+import {
+  type FrameHeader,
+  type Framing,
+  type FramingOptions,
+  maxFrameLengthOf,
+} from "./types.ts";
 
 /**
  * Frames of up to this many bytes are read into a block and copied once they are whole. One

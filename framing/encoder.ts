@@ -1,6 +1,9 @@
 import { FrameTooLargeError } from "./errors.ts";
-import { maxFrameLengthOf } from "./options.ts";
-import type { Framing, FramingOptions } from "./types.ts";
+import {
+  type Framing,
+  type FramingOptions,
+  maxFrameLengthOf,
+} from "./types.ts";
 
 /** Writes messages as frames, into memory that the caller has. */
 export class FrameEncoder {

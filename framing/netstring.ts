@@ -1,4 +1,3 @@
-import { encodeDecimal, MAX_DIGITS } from "./decimal.ts";
 import { FrameSyntaxError, quote } from "./errors.ts";
 import type { Framing } from "./types.ts";
 
@@ -6,6 +5,22 @@ const ZERO = 0x30;
 const NINE = 0x39;
 const COLON = 0x3a;
 const COMMA = 0x2c;
+
+/** Decimal digits of `Number.MAX_SAFE_INTEGER`. */
+const MAX_DIGITS = 16;
+
+/** Write a whole number in ASCII at `start`, and return how many bytes it took. */
+export function encodeDecimal(
+  value: number,
+  bytes: Uint8Array,
+  start: number,
+): number {
+  const digits = String(value);
+  for (let i = 0; i < digits.length; i++) {
+    bytes[start + i] = digits.charCodeAt(i);
+  }
+  return digits.length;
+}
 
 /**
  * Frame messages as netstrings: the length in decimal digits, a colon, the

@@ -1,6 +1,6 @@
 /** Aborts a wait after some turns, and leaves the socket open: nothing keeps the process alive. */
 import { DescriptorSocket } from "../../../descriptors.ts";
-import { socketPair } from "../../peers/descriptors/libc.ts";
+import { socketPair } from "../libc.ts";
 
 const [, right] = socketPair();
 const controller = new AbortController();

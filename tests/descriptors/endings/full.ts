@@ -1,6 +1,6 @@
 /** Closes both ends while each has more to send than the system takes. */
 import { DescriptorSocket } from "../../../descriptors.ts";
-import { socketPair } from "../../peers/descriptors/libc.ts";
+import { socketPair } from "../libc.ts";
 
 const sockets = socketPair().map((end) => new DescriptorSocket(end));
 const sent = sockets.flatMap((socket) =>

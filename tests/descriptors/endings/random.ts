@@ -10,7 +10,7 @@ import {
   openCount,
   position,
   socketPair,
-} from "../../peers/descriptors/libc.ts";
+} from "../libc.ts";
 
 const tick = () => new Promise((resolve) => setTimeout(resolve));
 

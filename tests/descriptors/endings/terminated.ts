@@ -2,7 +2,7 @@
 import { once } from "node:events";
 import { assert, assertEquals } from "@std/assert";
 import { DescriptorSocket } from "../../../descriptors.ts";
-import { socketPair } from "../../peers/descriptors/libc.ts";
+import { socketPair } from "../libc.ts";
 
 const POLLIN = 1;
 const url = import.meta.resolve("./waiting_worker.ts");
