@@ -155,6 +155,7 @@ export class Channel<In = Uint8Array<ArrayBuffer>, Out = In>
   readonly #sending: Sending<Out>;
   readonly #receiving: Receiving;
   readonly #toMessage: (bytes: Uint8Array<ArrayBuffer>) => In;
+  readonly #lends: boolean;
 
   readonly #closed = Promise.withResolvers<void>();
   #closing: Promise<void> | undefined;
@@ -215,6 +216,7 @@ export class Channel<In = Uint8Array<ArrayBuffer>, Out = In>
       ? connectionTransport(stream)
       : streamTransport(stream);
     this.#toMessage = (bytes) => serialization.deserialize(bytes);
+    this.#lends = serialization.borrows ?? false;
     this.#sending = new Sending(this.#transport, {
       serialization,
       encoder,
@@ -226,7 +228,7 @@ export class Channel<In = Uint8Array<ArrayBuffer>, Out = In>
     });
     this.#receiving = new Receiving(this.#transport, {
       decoder,
-      lends: serialization.borrows ?? false,
+      lends: this.#lends,
       onEnd: () => this.#settle(),
       onFailure: (reason) => this.#fail(reason),
       endFailure: () => this.#closing ? undefined : this.#sending.failure,
@@ -388,13 +390,23 @@ export class Channel<In = Uint8Array<ArrayBuffer>, Out = In>
   /**
    * The messages as a web stream. It takes a message only for a pending read, so it may be
    * mixed with {@linkcode Channel.receive} and iteration. Cancelling it ends receiving.
+   *
+   * What `bytes({ borrow: true })` would lend is copied, since a stream asks for the next message
+   * before this one has been looked at.
    */
   get readable(): ReadableStream<In> {
     let isCancelled = false;
     return this.#readable ??= new ReadableStream<In>({
       pull: (controller) =>
         this.#receiving.request({
-          onMessage: (bytes) => controller.enqueue(this.#toMessage(bytes)),
+          onMessage: (bytes) => {
+            const message = this.#toMessage(bytes);
+            // A stream asks for the next message before this one has been looked at.
+            const isLent = this.#lends && Object.is(message, bytes);
+            controller.enqueue(
+              isLent ? this.#toMessage(bytes.slice()) : message,
+            );
+          },
           onEnd: () => {
             if (!isCancelled) controller.close();
           },

@@ -80,7 +80,8 @@ export class Receiving {
     if (signal?.aborted) return rejectedPromise(signal.reason);
     if (this.#failure) return rejectedPromise(this.#failure.reason);
     if (this.#state === "discarding") return Promise.resolve(onEnd());
-    this.#decoder.unpin();
+    // Calls that overlap may not have looked at what they were lent.
+    if (this.#receivers.length === 0) this.#decoder.turn();
     // While somebody waits, or a read is under way, there is no whole message, and the memory is
     // with it.
     if (!this.#isReading && this.#receivers.length === 0) {
@@ -157,9 +158,7 @@ export class Receiving {
     into: Uint8Array<ArrayBuffer> | undefined,
   ): Uint8Array<ArrayBuffer> | undefined {
     try {
-      const bytes = this.#decoder.next(into, !this.#lends);
-      if (bytes !== undefined && this.#lends) this.#decoder.pin();
-      return bytes;
+      return this.#decoder.next(into, !this.#lends);
     } catch (error) {
       if (!(error instanceof ViewTooShortError)) this.#onFailure(error);
       throw error;

@@ -155,15 +155,10 @@ function readerOf(readable: ReadableStream<Uint8Array>): Reader {
     // Not a byte stream.
     return readable.getReader();
   }
-  // Reads into the same memory again and again; each read moves it.
-  let buffer = new ArrayBuffer(BUFFER_LENGTH);
   return {
     closed: reader.closed,
-    async read() {
-      const result = await reader.read(new Uint8Array(buffer));
-      if (result.value) buffer = result.value.buffer;
-      return result;
-    },
+    // Fresh memory, as a message may be lent from what was read before.
+    read: () => reader.read(new Uint8Array(BUFFER_LENGTH)),
     cancel: (reason) => reader.cancel(reason),
   };
 }

@@ -5,7 +5,7 @@ import { AF_UNIX, POLLIN, POLLOUT } from "./structures.ts";
 /** Options for {@linkcode DescriptorSocket.receive}. */
 export interface ReceiveDescriptorOptions {
   /** Gives up the wait. No descriptor is lost: the next call gets it. */
-  signal?: AbortSignal;
+  signal?: AbortSignal | undefined;
 }
 
 /**

@@ -46,8 +46,8 @@ export class FrameDecoder {
   #end = 0;
   /** `#bytes`, if it is memory of this decoder and not a chunk of somebody else's. */
   #own: Uint8Array<ArrayBuffer> | undefined;
-  /** Where short reads go. */
-  #short: Uint8Array<ArrayBuffer> | undefined;
+  /** Free memory for short reads. */
+  readonly #shorts: Uint8Array<ArrayBuffer>[] = [];
   /** What the last {@linkcode readTarget} returned. */
   #target: Uint8Array<ArrayBuffer> = NO_BYTES;
   /** Whether the last read brought so much that the next one is given a block. */
@@ -62,10 +62,17 @@ export class FrameDecoder {
   #filled = 0;
   /** Whether `#message` is memory of the caller's. */
   #isCallerMemory = false;
-  /** Memory of `#message`, or of the message that was borrowed last, to be given back. */
+  /** Memory of `#message`, or of the large message that was lent last, to be given back. */
   #borrowed: Uint8Array<ArrayBuffer> | undefined;
-  /** Whether the message that was borrowed last is still looked at. */
-  #isPinned = false;
+
+  /** Counts calls of {@linkcode turn}. */
+  #turn = 0;
+  /** The turn in which a message was last lent from `#own`. */
+  #lentTurn = -2;
+  /** Whether a large message was lent in this turn. */
+  #isLent = false;
+  /** Memory from which a message was lent, and in which turn. */
+  #retired: { memory: Uint8Array<ArrayBuffer>; turn: number }[] = [];
 
   /** Where in the stream the current frame begins. */
   #position = 0;
@@ -95,9 +102,14 @@ export class FrameDecoder {
     const rest = this.#end - this.#start;
     const isLong = this.#isBusy || rest > 0 || this.#header !== undefined;
     // A block that is more than half full is too small for what is being read.
-    this.#reserve(
-      !isLong ? SHORT_READ_LENGTH : Math.max(BLOCK_LENGTH / 2, rest),
-    );
+    if (isLong) this.#reserve(Math.max(BLOCK_LENGTH / 2, rest));
+    else {
+      // While it waits, a channel holds little.
+      if (this.#isLocked && this.#own?.length !== SHORT_READ_LENGTH) {
+        this.#own = undefined;
+      }
+      this.#reserve(SHORT_READ_LENGTH);
+    }
     return this.#target = this.#bytes.subarray(this.#end);
   }
 
@@ -137,18 +149,21 @@ export class FrameDecoder {
   clear(): void {
     this.#scanned = this.#filled = 0;
     this.#header = this.#message = this.#borrowed = undefined;
+    this.#isLent = false;
     this.#releaseOwn();
-    this.#isPinned = false;
+    this.#retired = []; // left to V8
   }
 
-  /** Keep what {@linkcode next} lent as it is until {@linkcode unpin}. */
-  pin(): void {
-    this.#isPinned = true;
-  }
-
-  /** Nobody looks any more at what {@linkcode next} lent. */
-  unpin(): void {
-    this.#isPinned = false;
+  /**
+   * The receiver asks again. What was lent before the last turn may be written to from now on:
+   * what was lent since may not have been looked at, as calls may overlap.
+   */
+  turn(): void {
+    this.#turn++;
+    this.#isLent = false;
+    while (this.#retired[0] && this.#retired[0].turn < this.#turn - 1) {
+      this.#giveMemory(this.#retired.shift()?.memory);
+    }
   }
 
   /**
@@ -157,8 +172,7 @@ export class FrameDecoder {
    * @param into Memory for the message. Once a message has begun to arrive in it, `into` is
    * not looked at again: it may have been transferred.
    * @param isOwned Without `into`: whether the message gets an `ArrayBuffer` of its own.
-   * Otherwise it is lent, and good until the next call of any method, or from
-   * {@linkcode pin} to {@linkcode unpin}.
+   * Otherwise it is lent, and good until {@linkcode turn}.
    * @throws {ViewTooShortError} If the message is longer than `into`. It stays.
    */
   next(
@@ -190,7 +204,9 @@ export class FrameDecoder {
     const message = this.#fillMessage(header);
     if (message === undefined) return this.#keepRest();
     if (into !== undefined && !this.#isCallerMemory) return fill(into, message);
-    if (isOwned && !this.#isCallerMemory) triggerScavenge(messageLength);
+    if (this.#isCallerMemory) return message;
+    if (isOwned) triggerScavenge(messageLength);
+    else this.#isLent = true;
     return message;
   }
 
@@ -207,6 +223,7 @@ export class FrameDecoder {
     let message = arrived;
     if (into !== undefined) message = fill(into, arrived);
     else if (isOwned) message = new Uint8Array(arrived);
+    else this.#lentTurn = this.#turn;
     if (this.#trailerLength > 0) this.#checkTrailer(message, end, header);
     this.#start = end + this.#trailerLength;
     this.#endFrame(header);
@@ -348,12 +365,15 @@ export class FrameDecoder {
 
   /** More bytes are needed: keep what there is, and give back what is not needed. */
   #keepRest(): undefined {
-    if (this.#start === this.#end) {
-      if (this.#own === undefined || this.#own !== this.#short) {
-        this.#releaseOwn();
-      } else if (!this.#isPinned) this.#start = this.#end = 0;
-    } else if (this.#isEnded) throw this.#truncated();
-    else if (this.#own === undefined) this.#reserve(0); // the chunk may change
+    if (this.#start < this.#end) {
+      if (this.#isEnded) throw this.#truncated();
+      if (this.#own === undefined) this.#reserve(0); // the chunk may change
+    } else if (!this.#isLocked || this.#own === undefined) this.#releaseOwn();
+  }
+
+  /** Whether what was lent from `#own` may still be looked at. */
+  get #isLocked(): boolean {
+    return this.#lentTurn >= this.#turn - 1;
   }
 
   /** See to it that `#bytes` is memory of this decoder, with so much room at its end. */
@@ -362,10 +382,13 @@ export class FrameDecoder {
     const own = this.#own;
     if (own !== undefined && this.#end + room <= own.length) return;
     const isHalfFree = own !== undefined && 2 * rest <= own.length;
-    if (isHalfFree && rest + room <= own.length && !this.#isPinned) {
+    if (isHalfFree && rest + room <= own.length && !this.#isLocked) {
       own.copyWithin(0, this.#start, this.#end);
     } else {
-      const memory = this.#takeMemory(Math.max(rest + room, 2 * rest));
+      const length = Math.max(rest + room, 2 * rest);
+      const memory = length > SHORT_READ_LENGTH
+        ? takeMemory(length)
+        : this.#shorts.pop() ?? new Uint8Array(SHORT_READ_LENGTH);
       memory.set(this.#bytes.subarray(this.#start, this.#end));
       this.#releaseOwn();
       this.#bytes = this.#own = memory;
@@ -374,25 +397,24 @@ export class FrameDecoder {
     this.#end = rest;
   }
 
-  #takeMemory(length: number): Uint8Array<ArrayBuffer> {
-    if (length > SHORT_READ_LENGTH) return takeMemory(length);
-    if (this.#short === undefined || this.#short === this.#own) {
-      this.#short = new Uint8Array(SHORT_READ_LENGTH);
-    }
-    return this.#short;
-  }
-
-  /** Give back what nobody looks at: neither a reader, nor the read that is under way. */
   #releaseOwn() {
     const own = this.#own;
-    if (own !== undefined && own.buffer === this.#target.buffer) {
-      if (own === this.#short) this.#short = undefined;
-    } else if (own !== undefined && this.#isPinned) {
-      if (own === this.#short) this.#short = undefined;
-    } else if (own !== undefined && own !== this.#short) giveMemory(own);
+    // A read that is under way may still write to it: then it is left to V8.
+    if (own !== undefined && own.buffer !== this.#target.buffer) {
+      if (this.#isLocked) {
+        this.#retired.push({ memory: own, turn: this.#lentTurn });
+      } else this.#giveMemory(own);
+    }
     this.#own = undefined;
+    this.#lentTurn = -2;
     this.#bytes = NO_BYTES;
     this.#start = this.#end = 0;
+  }
+
+  #giveMemory(memory: Uint8Array<ArrayBuffer> | undefined) {
+    if (memory === undefined) return;
+    if (memory.length !== SHORT_READ_LENGTH) giveMemory(memory);
+    else if (this.#shorts.length < 2) this.#shorts.push(memory);
   }
 
   #allocate(length: number, isOwned: boolean): Uint8Array<ArrayBuffer> {
@@ -413,7 +435,7 @@ export class FrameDecoder {
   /** Give back the memory of a large message that was borrowed. */
   #giveBack() {
     if (
-      this.#borrowed === undefined || this.#isPinned ||
+      this.#borrowed === undefined || this.#isLent ||
       this.#message !== undefined
     ) return;
     giveMemory(this.#borrowed);

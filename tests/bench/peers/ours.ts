@@ -1,12 +1,14 @@
-// Ours, four ways: send() and receive() of bytes, the same with json(), web streams, and receiveInto().
+// Ours, five ways: send() and receive() of bytes, the same borrowed, with json(), web streams, and receiveInto().
 //
-// usage: deno run -A ours.ts send|json|streams|into WORKLOAD SIZE COUNT WARM
+// usage: deno run -A ours.ts send|borrow|json|streams|into WORKLOAD SIZE COUNT WARM
 
 import {
+  bytes,
   type Channel,
   type Child,
   connectToParent,
   json,
+  type Serialization,
   spawn,
 } from "../../../mod.ts";
 
@@ -242,14 +244,18 @@ const Bytes = way === "streams"
   : way === "into"
   ? IntoEnd
   : End<Uint8Array<ArrayBuffer>>;
-const bytesEnd = (channel: Channel) => new Bytes(channel, bytesFormat);
+const bytesEnd = (channel: Channel<Bytes, Bytes>) =>
+  new Bytes(channel, bytesFormat);
 const jsonEnd = (channel: Channel<Text>) => new End(channel, jsonFormat);
 const serialization = json<Text>();
+type Bytes = Uint8Array<ArrayBuffer>;
+const borrowing: Serialization<Bytes> = bytes({ borrow: way === "borrow" });
+const bytesOptions = { serialization: borrowing };
 
 if (isChild) {
   if (way === "json") {
     await child(jsonEnd(await connectToParent({ serialization })));
-  } else await child(bytesEnd(await connectToParent()));
+  } else await child(bytesEnd(await connectToParent(bytesOptions)));
 } else {
   const args = ["run", "-A", import.meta.filename ?? "", "child", ...Deno.args];
   if (way === "json") {
@@ -258,6 +264,9 @@ if (isChild) {
       jsonEnd,
     );
   } else {
-    await measure(() => spawn(Deno.execPath(), { args }), bytesEnd);
+    await measure(
+      () => spawn(Deno.execPath(), { args, ...bytesOptions }),
+      bytesEnd,
+    );
   }
 }

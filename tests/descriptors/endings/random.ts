@@ -6,11 +6,7 @@ import { closeSync, openSync, readSync } from "node:fs";
 import fc from "fast-check";
 import { assert, assertEquals, assertLessOrEqual } from "@std/assert";
 import { closeDescriptor, DescriptorSocket } from "../../../descriptors.ts";
-import {
-  openCount,
-  position,
-  socketPair,
-} from "../libc.ts";
+import { openCount, position, socketPair } from "../libc.ts";
 
 const tick = () => new Promise((resolve) => setTimeout(resolve));
 

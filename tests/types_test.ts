@@ -1,0 +1,140 @@
+/** What must compile and what must not: `deno check` decides, nothing here runs. */
+
+import {
+  bytes,
+  Channel,
+  type Child,
+  connectToParent,
+  json,
+  type Serialization,
+  spawn,
+  spawnModule,
+  type SpawnOptions,
+  structured,
+  text,
+} from "../mod.ts";
+import {
+  connectDescriptorsToParent,
+  spawnWithDescriptors,
+} from "../descriptors.ts";
+
+interface Order {
+  id: number;
+}
+
+type Receipt = [done: boolean];
+
+type Bytes = Uint8Array<ArrayBuffer>;
+
+/** Compiles only if both types are the same. */
+function same<A, B>(
+  ..._: (<T>() => T extends A ? 1 : 2) extends (<T>() => T extends B ? 1 : 2)
+    ? []
+    : [never]
+) {}
+
+/** Never called: only checked. */
+export async function withoutSerializationAreBytes(conn: Deno.Conn) {
+  const child = await spawn("x", { args: ["y"] });
+  same<Awaited<ReturnType<typeof child.channel.receive>>, Bytes | null>();
+  same<typeof child, Child<Bytes, Uint8Array>>();
+  const channel = new Channel(conn);
+  const message = await channel.receive();
+  if (message === null) return;
+  new Blob([message]);
+  new Response(message);
+  await crypto.subtle.digest("SHA-256", message);
+  new CompressionStream("gzip").writable.getWriter().write(message);
+  const anyBuffer: Uint8Array = message;
+  await channel.send(anyBuffer);
+  await child.channel.send(anyBuffer);
+  const parent: Channel = await connectToParent();
+  parent.abort();
+
+  // @ts-expect-error: a type is claimed and no serialization is there
+  await spawn<string>("x");
+  // @ts-expect-error: the same
+  await spawn<string>("x", {});
+  // @ts-expect-error: the same
+  await spawn<string, string>("x", { args: [] });
+  // @ts-expect-error: the same
+  await spawnModule<Order>("x");
+  // @ts-expect-error: the same
+  await connectToParent<Order>();
+  // @ts-expect-error: the same
+  await spawnWithDescriptors<Order>("x");
+  // @ts-expect-error: the same
+  await connectDescriptorsToParent<Order>();
+  // @ts-expect-error: the same
+  new Channel<string>(conn);
+  // @ts-expect-error: bytes are sent
+  await channel.send("taco cat");
+}
+
+/** Never called: only checked. */
+export async function serializationTellsBothTypes(conn: Deno.Conn) {
+  const texts = new Channel(conn, { serialization: text() });
+  same<typeof texts, Channel<string, string>>();
+
+  const shop = await spawn("x", { serialization: json<Receipt, Order>() });
+  same<typeof shop, Child<Receipt, Order>>();
+  await shop.channel.send({ id: 1 });
+  const receipt = await shop.channel.receive();
+  same<typeof receipt, Receipt | null>();
+  for await (const each of shop.channel) same<typeof each, Receipt>();
+  same<typeof shop.channel.readable, ReadableStream<Receipt>>();
+  same<typeof shop.channel.writable, WritableStream<Order>>();
+  // @ts-expect-error: an Order is sent, not a Receipt
+  await shop.channel.send([true]);
+
+  const module = await spawnModule("x", { serialization: json<Order>() });
+  same<typeof module, Child<Order, Order>>();
+  const parent = await connectToParent({
+    serialization: structured<Order, Receipt>(),
+  });
+  same<typeof parent, Channel<Order, Receipt>>();
+  const both = await spawnWithDescriptors("x", { serialization: text() });
+  same<typeof both.child, Child<string, string>>();
+  const up = await connectDescriptorsToParent({ serialization: text() });
+  same<typeof up.channel, Channel<string, string>>();
+
+  const lending = new Channel(conn, {
+    serialization: bytes({ borrow: true }),
+  });
+  same<typeof lending, Channel<Bytes, Uint8Array>>();
+
+  const own: Serialization<Date, number> = {
+    borrows: true,
+    serialize: (message) => Uint8Array.of(message),
+    deserialize: (bytes) => new Date(bytes[0] ?? 0),
+  };
+  const dates = new Channel(conn, { serialization: own });
+  same<typeof dates, Channel<Date, number>>();
+}
+
+/** Never called: only checked. */
+export function optionsOfAWrapper<T>(options: SpawnOptions<T>) {
+  const child = spawn("x", { ...options, detached: true });
+  same<typeof child, Promise<Child<T, T>>>();
+  // @ts-expect-error: no such option
+  spawn("x", { agrs: [] });
+  // @ts-expect-error: the same
+  spawn("x", { agrs: [], serialization: text() });
+}
+
+/** Never called: only checked. */
+export function optionalPropertiesTakeUndefined() {
+  return spawnModule("x", {
+    args: undefined,
+    connectTimeout: undefined,
+    cwd: undefined,
+    denoArgs: undefined,
+    framing: undefined,
+    maxFrameLength: undefined,
+    permissions: undefined,
+    signal: undefined,
+    stdin: undefined,
+    transport: undefined,
+    uid: undefined,
+  });
+}
