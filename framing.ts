@@ -97,6 +97,29 @@ export interface LengthFieldOptions {
   initialBytesToStrip?: number | undefined;
 }
 
+/**
+ * A DataView costs more to make than to use: this keeps the last one, and what it is of. All
+ * framings share it, so that an idle channel does not hold what it read last.
+ */
+function lastViewOf(): (bytes: Uint8Array) => DataView {
+  let view: DataView = new DataView(NO_BYTES.buffer);
+  let viewed: Uint8Array = NO_BYTES;
+  let viewedLength = 0;
+  return (bytes) => {
+    // The length of a view of a resizable buffer changes.
+    if (bytes !== viewed || bytes.byteLength !== viewedLength) {
+      const { buffer, byteOffset, byteLength } = bytes;
+      view = new DataView(buffer, byteOffset, byteLength);
+      viewed = bytes;
+      viewedLength = byteLength;
+    }
+    return view;
+  };
+}
+
+const readView = lastViewOf();
+const writeView = lastViewOf();
+
 const NATIVE_IS_LITTLE = new Uint8Array(new Uint16Array([1]).buffer)[0] === 1;
 
 /**
@@ -209,23 +232,8 @@ export function lengthField(options: LengthFieldOptions = {}): Framing {
   const overhead = strip - headerLength - adjustment;
   const maxValue = Math.min(2 ** (8 * size) - 1, Number.MAX_SAFE_INTEGER);
 
-  // A DataView costs more to make than to use: keep the last one, and what it is of.
-  let view: DataView = new DataView(NO_BYTES.buffer);
-  let viewed: Uint8Array = NO_BYTES;
-  let viewedLength = 0;
-  function viewOf(bytes: Uint8Array): DataView {
-    // The length of a view of a resizable buffer changes.
-    if (bytes !== viewed || bytes.byteLength !== viewedLength) {
-      const { buffer, byteOffset, byteLength } = bytes;
-      view = new DataView(buffer, byteOffset, byteLength);
-      viewed = bytes;
-      viewedLength = byteLength;
-    }
-    return view;
-  }
-
   function write(bytes: Uint8Array, at: number, value: number) {
-    const view = viewOf(bytes);
+    const view = writeView(bytes);
     switch (size) {
       case 1:
         return view.setUint8(at, value);
@@ -243,7 +251,7 @@ export function lengthField(options: LengthFieldOptions = {}): Framing {
   }
 
   function read(bytes: Uint8Array, at: number): number {
-    const view = viewOf(bytes);
+    const view = readView(bytes);
     switch (size) {
       case 1:
         return view.getUint8(at);

@@ -180,8 +180,10 @@ export class Receiving {
     try {
       while (this.#wantsBytes) {
         const read = await this.#transport.read(this.#readTarget);
-        if (read === null) this.#endOfStream();
-        else {
+        if (read === null) {
+          this.#decoder.endRead();
+          this.#endOfStream();
+        } else {
           this.#decoder.push(
             typeof read === "number" ? this.#target.subarray(0, read) : read,
           );
@@ -191,6 +193,7 @@ export class Receiving {
       this.#isReading = false;
     } catch (error) {
       this.#isReading = false;
+      this.#decoder.endRead();
       this.#fail(error);
     }
   }

@@ -5,7 +5,7 @@ import {
   TruncatedFrameError,
   ViewTooShortError,
 } from "./errors.ts";
-import { BLOCK_LENGTH, giveMemory, takeMemory } from "./memory.ts";
+import { BLOCK_LENGTH, giveMemory, ReadBuffer, takeMemory } from "./memory.ts";
 import { triggerScavenge } from "./scavenge.ts";
 import {
   type FrameHeader,
@@ -26,9 +26,6 @@ const MAX_COPIED_LENGTH = BLOCK_LENGTH / 2;
  */
 const DIRECT_READ_LENGTH = 32 * 1024;
 
-/** Bytes for a read that may wait for long. */
-const SHORT_READ_LENGTH = 4 * 1024;
-
 const NO_BYTES = new Uint8Array(0);
 
 /**
@@ -40,24 +37,15 @@ export class FrameDecoder {
   readonly #maxFrameLength: number;
   #trailerLength: number;
 
-  /** What has arrived and is not decoded: `#bytes` from `#start` to `#end`. */
-  #bytes: Uint8Array<ArrayBuffer> = NO_BYTES;
-  #start = 0;
-  #end = 0;
-  /** `#bytes`, if it is memory of this decoder and not a chunk of somebody else's. */
-  #own: Uint8Array<ArrayBuffer> | undefined;
-  /** Free memory for short reads. */
-  readonly #shorts: Uint8Array<ArrayBuffer>[] = [];
-  /** What the last {@linkcode readTarget} returned. */
-  #target: Uint8Array<ArrayBuffer> = NO_BYTES;
-  /** Whether the last read brought so much that the next one is given a block. */
-  #isBusy = false;
+  readonly #buffer = new ReadBuffer();
+  /** Whether the read that is under way goes into `#message`. */
+  #isDirect = false;
 
   /** Bytes in which no header was found. */
   #scanned = 0;
   /** The header of the frame that has arrived in part. */
   #header: FrameHeader | undefined;
-  /** Its message so far, if that does not stay in `#bytes` until it is whole. */
+  /** Its message so far, if that does not stay in `#buffer` until it is whole. */
   #message: Uint8Array<ArrayBuffer> | undefined;
   #filled = 0;
   /** Whether `#message` is memory of the caller's. */
@@ -65,14 +53,8 @@ export class FrameDecoder {
   /** Memory of `#message`, or of the large message that was lent last, to be given back. */
   #borrowed: Uint8Array<ArrayBuffer> | undefined;
 
-  /** Counts calls of {@linkcode turn}. */
-  #turn = 0;
-  /** The turn in which a message was last lent from `#own`. */
-  #lentTurn = -2;
-  /** Whether a large message was lent in this turn. */
+  /** Whether a large message was lent since the last {@linkcode turn}. */
   #isLent = false;
-  /** Memory from which a message was lent, and in which turn. */
-  #retired: { memory: Uint8Array<ArrayBuffer>; turn: number }[] = [];
 
   /** Where in the stream the current frame begins. */
   #position = 0;
@@ -86,7 +68,8 @@ export class FrameDecoder {
 
   /** Whether nothing has arrived that is not decoded: the stream is between frames. */
   get isIdle(): boolean {
-    return this.#start === this.#end && this.#header === undefined;
+    const { start, end } = this.#buffer;
+    return start === end && this.#header === undefined;
   }
 
   /**
@@ -95,22 +78,11 @@ export class FrameDecoder {
    */
   readTarget(): Uint8Array<ArrayBuffer> {
     const message = this.#message;
-    if (message && message.length - this.#filled >= DIRECT_READ_LENGTH) {
-      return this.#target = message.subarray(this.#filled);
-    }
+    this.#isDirect = message !== undefined &&
+      message.length - this.#filled >= DIRECT_READ_LENGTH;
+    if (message && this.#isDirect) return message.subarray(this.#filled);
     this.#giveBack();
-    const rest = this.#end - this.#start;
-    const isLong = this.#isBusy || rest > 0 || this.#header !== undefined;
-    // A block that is more than half full is too small for what is being read.
-    if (isLong) this.#reserve(Math.max(BLOCK_LENGTH / 2, rest));
-    else {
-      // While it waits, a channel holds little.
-      if (this.#isLocked && this.#own?.length !== SHORT_READ_LENGTH) {
-        this.#own = undefined;
-      }
-      this.#reserve(SHORT_READ_LENGTH);
-    }
-    return this.#target = this.#bytes.subarray(this.#end);
+    return this.#buffer.target(this.isIdle);
   }
 
   /**
@@ -118,26 +90,17 @@ export class FrameDecoder {
    * stay as they are until {@linkcode next} returns `undefined`.
    */
   push(bytes: Uint8Array): void {
-    const { buffer, byteOffset, length } = bytes;
-    const target = this.#target;
-    this.#target = NO_BYTES;
-    if (target.length > 0 && buffer === target.buffer) {
-      this.#isBusy = length >= SHORT_READ_LENGTH;
-      if (buffer === this.#message?.buffer) this.#filled += length;
-      else if (buffer === this.#bytes.buffer) this.#end += length;
-    } else if (this.#start < this.#end) {
-      this.#reserve(length);
-      this.#own?.set(bytes, this.#end);
-      this.#end += length;
-    } else {
-      this.#releaseOwn();
-      // A view of it, as a subclass such as node's Buffer has a slice() that does not copy.
-      this.#bytes = buffer instanceof ArrayBuffer
-        ? new Uint8Array(buffer, byteOffset, length)
-        : new Uint8Array(bytes);
-      this.#start = 0;
-      this.#end = length;
-    }
+    if (this.#isDirect) {
+      this.#isDirect = false;
+      this.#buffer.isBusy = true;
+      // Otherwise it has been forgotten.
+      if (this.#message?.buffer === bytes.buffer) this.#filled += bytes.length;
+    } else this.#buffer.push(bytes);
+  }
+
+  /** The read into {@linkcode readTarget} brought nothing. */
+  endRead(): void {
+    this.#buffer.endRead();
   }
 
   /** No more bytes come. {@linkcode next} throws if they end inside a frame. */
@@ -150,20 +113,13 @@ export class FrameDecoder {
     this.#scanned = this.#filled = 0;
     this.#header = this.#message = this.#borrowed = undefined;
     this.#isLent = false;
-    this.#releaseOwn();
-    this.#retired = []; // left to V8
+    this.#buffer.clear();
   }
 
-  /**
-   * The receiver asks again. What was lent before the last turn may be written to from now on:
-   * what was lent since may not have been looked at, as calls may overlap.
-   */
+  /** The receiver asks again: it has no more use for what it was lent. */
   turn(): void {
-    this.#turn++;
     this.#isLent = false;
-    while (this.#retired[0] && this.#retired[0].turn < this.#turn - 1) {
-      this.#giveMemory(this.#retired.shift()?.memory);
-    }
+    this.#buffer.turn();
   }
 
   /**
@@ -186,14 +142,14 @@ export class FrameDecoder {
     if (this.#message === undefined) {
       if (into !== undefined) checkView(into, messageLength);
       const frameLength = this.#frameLength(header);
-      if (this.#end - this.#start >= frameLength) {
+      if (this.#buffer.end - this.#buffer.start >= frameLength) {
         return this.#takeFrame(header, into, isOwned);
       }
       if (this.#isEnded) throw this.#truncated();
       if (into === undefined && frameLength <= MAX_COPIED_LENGTH) {
         return this.#keepRest();
       }
-      this.#start += header.messageOffset;
+      this.#buffer.start += header.messageOffset;
       this.#isCallerMemory = into !== undefined;
       this.#message = into?.subarray(0, messageLength) ??
         this.#allocate(messageLength, isOwned);
@@ -217,15 +173,15 @@ export class FrameDecoder {
     isOwned: boolean,
   ): Uint8Array<ArrayBuffer> {
     const { messageOffset, messageLength } = header;
-    const start = this.#start + messageOffset;
+    const start = this.#buffer.start + messageOffset;
     const end = start + messageLength;
-    const arrived = this.#bytes.subarray(start, end);
+    const arrived = this.#buffer.bytes.subarray(start, end);
     let message = arrived;
     if (into !== undefined) message = fill(into, arrived);
     else if (isOwned) message = new Uint8Array(arrived);
-    else this.#lentTurn = this.#turn;
+    else this.#buffer.lend();
     if (this.#trailerLength > 0) this.#checkTrailer(message, end, header);
-    this.#start = end + this.#trailerLength;
+    this.#buffer.start = end + this.#trailerLength;
     this.#endFrame(header);
     if (into === undefined && isOwned) triggerScavenge(messageLength);
     return message;
@@ -236,24 +192,27 @@ export class FrameDecoder {
     const message = this.#message ?? NO_BYTES;
     const available = Math.min(
       message.length - this.#filled,
-      this.#end - this.#start,
+      this.#buffer.end - this.#buffer.start,
     );
     if (available > 0) {
-      const end = this.#start + available;
-      message.set(this.#bytes.subarray(this.#start, end), this.#filled);
+      const end = this.#buffer.start + available;
+      message.set(
+        this.#buffer.bytes.subarray(this.#buffer.start, end),
+        this.#filled,
+      );
       this.#filled += available;
-      this.#start = end;
+      this.#buffer.start = end;
     }
     if (
       this.#filled < message.length ||
-      this.#end - this.#start < this.#trailerLength
+      this.#buffer.end - this.#buffer.start < this.#trailerLength
     ) {
       if (this.#isEnded) throw this.#truncated();
       return undefined;
     }
     if (this.#trailerLength > 0) {
-      this.#checkTrailer(message, this.#start, header);
-      this.#start += this.#trailerLength;
+      this.#checkTrailer(message, this.#buffer.start, header);
+      this.#buffer.start += this.#trailerLength;
     }
     this.#endFrame(header);
     return message;
@@ -270,15 +229,15 @@ export class FrameDecoder {
   }
 
   #decodeHeader(): FrameHeader | undefined {
-    const available = this.#end - this.#start;
+    const available = this.#buffer.end - this.#buffer.start;
     if (available === 0) return undefined;
     const { maxHeaderLength, scansMessage } = this.#framing;
     let header;
     try {
       header = this.#framing.decodeHeader(
-        this.#bytes,
-        this.#start,
-        this.#end,
+        this.#buffer.bytes,
+        this.#buffer.start,
+        this.#buffer.end,
         this.#scanned,
       );
     } catch (error) {
@@ -287,7 +246,11 @@ export class FrameDecoder {
     if (header === undefined) {
       this.#scanned = available;
       header = this.#isEnded
-        ? this.#framing.decodeEnd?.(this.#bytes, this.#start, this.#end)
+        ? this.#framing.decodeEnd?.(
+          this.#buffer.bytes,
+          this.#buffer.start,
+          this.#buffer.end,
+        )
         : undefined;
       if (header !== undefined) this.#trailerLength = 0;
     }
@@ -319,9 +282,9 @@ export class FrameDecoder {
     const maxFrameLength = this.#maxFrameLength;
     const isCounted = header !== undefined && !scansMessage;
     const length = isCounted ? header.messageLength : maxFrameLength + 1;
-    const shown = this.#bytes.subarray(
-      this.#start,
-      this.#start + (isCounted ? header.messageOffset : length),
+    const shown = this.#buffer.bytes.subarray(
+      this.#buffer.start,
+      this.#buffer.start + (isCounted ? header.messageOffset : length),
     );
     const what = isCounted ? "header" : "frame";
     return new FrameTooLargeError(
@@ -335,7 +298,7 @@ export class FrameDecoder {
 
   #truncated(): TruncatedFrameError {
     const header = this.#header;
-    const received = this.#end - this.#start +
+    const received = this.#buffer.end - this.#buffer.start +
       (header && this.#message ? header.messageOffset + this.#filled : 0);
     const expected = header && this.#frameLength(header);
     return new TruncatedFrameError(
@@ -347,7 +310,7 @@ export class FrameDecoder {
 
   #checkTrailer(message: Uint8Array, start: number, header: FrameHeader) {
     try {
-      this.#framing.checkTrailer?.(message, this.#bytes, start, header);
+      this.#framing.checkTrailer?.(message, this.#buffer.bytes, start, header);
     } catch (error) {
       throw this.#locate(error);
     }
@@ -361,60 +324,10 @@ export class FrameDecoder {
     });
   }
 
-  // Memory.
-
-  /** More bytes are needed: keep what there is, and give back what is not needed. */
+  /** More bytes are needed. */
   #keepRest(): undefined {
-    if (this.#start < this.#end) {
-      if (this.#isEnded) throw this.#truncated();
-      if (this.#own === undefined) this.#reserve(0); // the chunk may change
-    } else if (!this.#isLocked || this.#own === undefined) this.#releaseOwn();
-  }
-
-  /** Whether what was lent from `#own` may still be looked at. */
-  get #isLocked(): boolean {
-    return this.#lentTurn >= this.#turn - 1;
-  }
-
-  /** See to it that `#bytes` is memory of this decoder, with so much room at its end. */
-  #reserve(room: number) {
-    const rest = this.#end - this.#start;
-    const own = this.#own;
-    if (own !== undefined && this.#end + room <= own.length) return;
-    const isHalfFree = own !== undefined && 2 * rest <= own.length;
-    if (isHalfFree && rest + room <= own.length && !this.#isLocked) {
-      own.copyWithin(0, this.#start, this.#end);
-    } else {
-      const length = Math.max(rest + room, 2 * rest);
-      const memory = length > SHORT_READ_LENGTH
-        ? takeMemory(length)
-        : this.#shorts.pop() ?? new Uint8Array(SHORT_READ_LENGTH);
-      memory.set(this.#bytes.subarray(this.#start, this.#end));
-      this.#releaseOwn();
-      this.#bytes = this.#own = memory;
-    }
-    this.#start = 0;
-    this.#end = rest;
-  }
-
-  #releaseOwn() {
-    const own = this.#own;
-    // A read that is under way may still write to it: then it is left to V8.
-    if (own !== undefined && own.buffer !== this.#target.buffer) {
-      if (this.#isLocked) {
-        this.#retired.push({ memory: own, turn: this.#lentTurn });
-      } else this.#giveMemory(own);
-    }
-    this.#own = undefined;
-    this.#lentTurn = -2;
-    this.#bytes = NO_BYTES;
-    this.#start = this.#end = 0;
-  }
-
-  #giveMemory(memory: Uint8Array<ArrayBuffer> | undefined) {
-    if (memory === undefined) return;
-    if (memory.length !== SHORT_READ_LENGTH) giveMemory(memory);
-    else if (this.#shorts.length < 2) this.#shorts.push(memory);
+    if (this.#isEnded && !this.isIdle) throw this.#truncated();
+    this.#buffer.keepRest();
   }
 
   #allocate(length: number, isOwned: boolean): Uint8Array<ArrayBuffer> {

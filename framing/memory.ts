@@ -41,3 +41,167 @@ export function giveMemory(memory: Uint8Array<ArrayBuffer>) {
     freeLength -= freePieces.shift()?.length ?? 0;
   }
 }
+
+/** Blocks that reads between two frames may wait with, of all channels together: 4 MiB. */
+const MAX_WAITING_BLOCKS = 16;
+
+let waitingBlocks = 0;
+
+/** Bytes for a read that may wait for long. */
+const SHORT_READ_LENGTH = 2 * 1024;
+
+const NO_BYTES = new Uint8Array(0);
+
+/**
+ * What has arrived and is not decoded: `bytes` from `start` to `end`. They are in memory of this
+ * buffer, or in a chunk of somebody else's.
+ *
+ * A read that waits has little memory, and one that follows upon a read of much has a block. Where
+ * messages are lent, the memory that they are in is not written to before the next turn but
+ * one.
+ */
+export class ReadBuffer {
+  bytes: Uint8Array<ArrayBuffer> = NO_BYTES;
+  start = 0;
+  end = 0;
+  /** Whether the last read brought so much that the next one should have a block. */
+  isBusy = false;
+  /** `bytes`, if it is memory of this buffer. */
+  #own: Uint8Array<ArrayBuffer> | undefined;
+  /** Free memory for short reads. */
+  readonly #shorts: Uint8Array<ArrayBuffer>[] = [];
+  /** What the last {@linkcode target} returned, while the read goes on. */
+  #target: Uint8Array<ArrayBuffer> = NO_BYTES;
+  /** Whether that read may wait with a block. */
+  #waitsWithBlock = false;
+
+  /** Counts calls of {@linkcode turn}. */
+  #turn = 0;
+  /** The turn in which a message was last lent from `bytes`. */
+  #lentTurn = -2;
+  /** Memory from which a message was lent, and in which turn. */
+  #retired: { memory: Uint8Array<ArrayBuffer>; turn: number }[] = [];
+
+  /**
+   * Return memory to read to.
+   *
+   * @param mayWait Whether the read may wait for long: it is between two frames.
+   */
+  target(mayWait: boolean): Uint8Array<ArrayBuffer> {
+    if (mayWait && this.isBusy && waitingBlocks < MAX_WAITING_BLOCKS) {
+      waitingBlocks++;
+      this.#waitsWithBlock = true;
+    }
+    if (!mayWait || this.#waitsWithBlock) {
+      // A block that is more than half full is too small for what is being read.
+      this.#reserve(Math.max(BLOCK_LENGTH / 2, this.end - this.start));
+    } else {
+      // What was lent from a block is left to V8.
+      if (this.#isLocked && this.#own?.length !== SHORT_READ_LENGTH) {
+        this.#own = undefined;
+      }
+      this.#reserve(SHORT_READ_LENGTH);
+    }
+    return this.#target = this.bytes.subarray(this.end);
+  }
+
+  /** The read into {@linkcode target} is over. */
+  endRead() {
+    this.#target = NO_BYTES;
+    if (this.#waitsWithBlock) waitingBlocks--;
+    this.#waitsWithBlock = false;
+  }
+
+  /** Take bytes: a view of what {@linkcode target} returned, or any others. */
+  push(bytes: Uint8Array) {
+    const { buffer, byteOffset, length } = bytes;
+    const target = this.#target;
+    this.endRead();
+    if (target.length > 0 && buffer === target.buffer) {
+      this.isBusy = length >= SHORT_READ_LENGTH;
+      // Otherwise they have been forgotten.
+      if (buffer === this.bytes.buffer) this.end += length;
+    } else if (this.start < this.end) {
+      this.#reserve(length);
+      this.bytes.set(bytes, this.end);
+      this.end += length;
+    } else {
+      this.clear();
+      // A view of it, as a subclass such as node's Buffer has a slice() that does not copy.
+      this.bytes = buffer instanceof ArrayBuffer
+        ? new Uint8Array(buffer, byteOffset, length)
+        : new Uint8Array(bytes);
+      this.end = length;
+    }
+  }
+
+  /** A message in `bytes` is lent to a receiver. */
+  lend() {
+    this.#lentTurn = this.#turn;
+  }
+
+  /**
+   * The receiver asks again. What was lent before the last turn may be written to from now on:
+   * what was lent since may not have been looked at, as calls may overlap.
+   */
+  turn() {
+    this.#turn++;
+    while (this.#retired[0] && this.#retired[0].turn < this.#turn - 1) {
+      this.#give(this.#retired.shift()?.memory);
+    }
+  }
+
+  /** More bytes are needed: keep what there is, as a chunk of somebody else's may change. */
+  keepRest() {
+    if (this.start < this.end) {
+      if (this.#own === undefined) this.#reserve(0);
+    } else if (!this.#isLocked || this.#own === undefined) this.clear();
+  }
+
+  /** Forget what has arrived, and give back the memory that nobody looks at. */
+  clear() {
+    const own = this.#own;
+    // A read that is under way may still write to it: then it is left to V8.
+    if (own !== undefined && own.buffer !== this.#target.buffer) {
+      if (this.#isLocked) {
+        this.#retired.push({ memory: own, turn: this.#lentTurn });
+      } else this.#give(own);
+    }
+    this.#own = undefined;
+    this.#lentTurn = -2;
+    this.bytes = NO_BYTES;
+    this.start = this.end = 0;
+  }
+
+  /** Whether what was lent from `bytes` may still be looked at. */
+  get #isLocked(): boolean {
+    return this.#lentTurn >= this.#turn - 1;
+  }
+
+  /** See to it that `bytes` is memory of this buffer, with so much room at its end. */
+  #reserve(room: number) {
+    const rest = this.end - this.start;
+    const own = this.#own;
+    if (own !== undefined && this.end + room <= own.length) return;
+    const isHalfFree = own !== undefined && 2 * rest <= own.length;
+    if (isHalfFree && rest + room <= own.length && !this.#isLocked) {
+      own.copyWithin(0, this.start, this.end);
+    } else {
+      const length = Math.max(rest + room, 2 * rest);
+      const memory = length > SHORT_READ_LENGTH
+        ? takeMemory(length)
+        : this.#shorts.pop() ?? new Uint8Array(SHORT_READ_LENGTH);
+      memory.set(this.bytes.subarray(this.start, this.end));
+      this.clear();
+      this.bytes = this.#own = memory;
+    }
+    this.start = 0;
+    this.end = rest;
+  }
+
+  #give(memory: Uint8Array<ArrayBuffer> | undefined) {
+    if (memory === undefined) return;
+    if (memory.length !== SHORT_READ_LENGTH) giveMemory(memory);
+    else if (this.#shorts.length < 2) this.#shorts.push(memory);
+  }
+}
