@@ -269,6 +269,9 @@ export class Channel<In = Uint8Array<ArrayBuffer>, Out = In>
    * Receive the next message. Calls may overlap; they are answered in the order of the
    * calls.
    *
+   * A message of `json()` or `structured()` can itself be `null`, which this cannot tell from the
+   * end: iterate over the channel instead, where `null` is a message like any other.
+   *
    * @param options A signal that ends the wait. No message is lost by it: the next call
    * gets it.
    * @returns The message, or `null` once the peer has closed its side between frames, or
@@ -451,6 +454,36 @@ export class Channel<In = Uint8Array<ArrayBuffer>, Out = In>
   /**
    * Iterate over the messages until the peer has closed its side. Leaving the loop early
    * leaves the channel open.
+   *
+   * A message that cannot be deserialized ends a `for await` loop, as any error does, though the
+   * channel goes on: another loop gets the messages after it.
+   *
+   * @example Survive messages that cannot be deserialized
+   * ```ts
+   * import { Channel, json } from "@socketpair/socketpair/channel";
+   * import { socketPair } from "@socketpair/socketpair/pair";
+   * import { assertEquals } from "@std/assert";
+   *
+   * const [left, right] = await socketPair();
+   * await using peer = new Channel(left);
+   * await using channel = new Channel(right, { serialization: json() });
+   * for (const message of ["1", "nonsense", "2"]) await peer.send(new TextEncoder().encode(message));
+   * await peer.closeWrite();
+   *
+   * const received: unknown[] = [];
+   * let failed = false; // the channel has failed, not one message
+   * channel.closed.catch(() => failed = true);
+   * for (let done = false; !done;) {
+   *   try {
+   *     for await (const message of channel) received.push(message);
+   *     done = true;
+   *   } catch (error) {
+   *     if (failed) throw error;
+   *     received.push("bad message");
+   *   }
+   * }
+   * assertEquals(received, [1, "bad message", 2]);
+   * ```
    *
    * @returns The iterator. It throws as {@linkcode Channel.receive} does.
    */
