@@ -211,7 +211,7 @@ export function text(): Serialization<string> {
  * import { assertEquals, assertThrows } from "@std/assert";
  *
  * const { serialize, deserialize } = json<{ id: number }>();
- * assertEquals(deserialize(serialize({ id: 7 })), { id: 7 });
+ * assertEquals(deserialize(serialize({ id: 7 }).slice()), { id: 7 });
  * assertThrows(() => json().serialize(undefined), TypeError);
  * ```
  *
@@ -282,7 +282,7 @@ export function json<In = unknown, Out = In>(): Serialization<In, Out> {
  *
  * const { serialize, deserialize } = structured<Map<string, bigint>>();
  * const message = new Map([["id", 7n]]);
- * assertEquals(deserialize(serialize(message)), message);
+ * assertEquals(deserialize(serialize(message).slice()), message);
  * ```
  *
  * @typeParam In What is received.

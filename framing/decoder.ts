@@ -301,9 +301,12 @@ export class FrameDecoder {
     const received = this.#buffer.end - this.#buffer.start +
       (header && this.#message ? header.messageOffset + this.#filled : 0);
     const expected = header && this.#frameLength(header);
+    const where = this.#framing.scansMessage
+      ? "without its end"
+      : "inside its header";
     return new TruncatedFrameError(
       `Cannot receive message: the stream ended ${received} bytes into a frame` +
-        (expected === undefined ? ", inside its header" : ` of ${expected}`),
+        (expected === undefined ? `, ${where}` : ` of ${expected}`),
       { received, expected },
     );
   }

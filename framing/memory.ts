@@ -94,7 +94,7 @@ export class ReadBuffer {
     }
     if (!mayWait || this.#waitsWithBlock) {
       // A block that is more than half full is too small for what is being read.
-      this.#reserve(Math.max(BLOCK_LENGTH / 2, this.end - this.start));
+      this.#reserve(BLOCK_LENGTH / 2);
     } else {
       // What was lent from a block is left to V8.
       if (this.#isLocked && this.#own?.length !== SHORT_READ_LENGTH) {
