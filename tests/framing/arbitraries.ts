@@ -3,6 +3,7 @@ import { concat } from "@std/bytes";
 import fc from "fast-check";
 import {
   contentLength,
+  delimiter,
   type Framing,
   lengthField,
   type LengthFieldOptions,
@@ -11,7 +12,7 @@ import {
 } from "../../framing.ts";
 import { FrameEncoder } from "../../framing/encoder.ts";
 import { split } from "./encode_decode.ts";
-import { checked } from "./own_framing.ts";
+import { checked, line } from "./own_framing.ts";
 
 /** A list of messages, most of them short, some near a limit of a header. */
 export const anyMessages = fc.array(
@@ -37,9 +38,29 @@ export const anyLengthFieldOptions: fc.Arbitrary<LengthFieldOptions> = fc
     initialBytesToStrip: fc.nat(20),
   }, { requiredKeys: [] });
 
+/** Delimiters of few different bytes, so that messages hold parts of them. */
+export const anyDelimiter: fc.Arbitrary<Uint8Array> = fc.uint8Array({
+  minLength: 1,
+  maxLength: 6,
+  max: 1,
+});
+
+const anyDelimiterFraming = fc.record({
+  delimiter: fc.oneof(fc.constant("\n"), fc.constant("\r\n"), anyDelimiter),
+  unterminated: fc.constantFrom("error", "message"),
+}, { requiredKeys: [] }).map(delimiter);
+
 export const anyFraming: fc.Arbitrary<Framing> = fc.oneof(
   { weight: 4, arbitrary: anyLengthFieldOptions.map(lengthField) },
-  fc.constantFrom(varint(), netstring(), contentLength(), checked),
+  { weight: 2, arbitrary: anyDelimiterFraming },
+  fc.constantFrom(
+    varint(),
+    varint({ allowOverlong: true }),
+    netstring(),
+    contentLength(),
+    checked,
+    line,
+  ),
 );
 
 /** How to split bytes into chunks: at any places, or into chunks of one size. */

@@ -1,5 +1,6 @@
 import {
   contentLength,
+  delimiter,
   type Framing,
   lengthField,
   netstring,
@@ -11,6 +12,8 @@ interface Format {
   name: string;
   framing: Framing;
   headerLength: number;
+  /** Bytes of the delimiter, in a format that has one instead of a length. */
+  delimiterLength?: number;
   /** Frames beside their messages, the longest first. */
   frames: [[string, string], ...[string, string][]];
   /** Bytes of the longest message. */
@@ -138,6 +141,34 @@ export const formats: Format[] = [
       ["Content-Length: 8\r\n\r\ntaco cat", "taco cat"],
       ["Content-Length: 0\r\n\r\n", ""],
       ["Content-Length: 1\r\n\r\n\x00", "\x00"],
+    ],
+  },
+  {
+    name: "delimiter()",
+    framing: delimiter(),
+    longest: 8,
+    headerLength: 0,
+    delimiterLength: 1,
+    frames: [["taco cat\n", "taco cat"], ["\n", ""], ["\x00\n", "\x00"]],
+  },
+  {
+    name: "delimiter() of two bytes",
+    framing: delimiter({ delimiter: "\r\n" }),
+    longest: 8,
+    headerLength: 0,
+    delimiterLength: 2,
+    frames: [["taco\rcat\r\n", "taco\rcat"], ["\r\n", ""], ["\r\r\n", "\r"]],
+  },
+  {
+    name: "delimiter() that begins with its end",
+    framing: delimiter({ delimiter: new Uint8Array([0xff, 0, 0xff]) }),
+    longest: 8,
+    headerLength: 0,
+    delimiterLength: 3,
+    frames: [
+      ["ta\xffco\x00\xff\xff\xff\x00\xff", "ta\xffco\x00\xff\xff"],
+      ["\xff\x00\xff", ""],
+      ["\x00\xff\x00\xff", "\x00"],
     ],
   },
 ];

@@ -164,16 +164,14 @@ Deno.test("FrameDecoderStream reads three short frames in any packets at all", a
 
 Deno.test("FrameDecoderStream fails where the stream ends inside a frame", async () => {
   for (const format of formats) {
-    const { name, headerLength, frames } = format;
+    const { name, headerLength, frames, delimiterLength } = format;
     const stream = streamOf(format);
     let begin = 0;
     for (const [index, [{ length }]] of frames.entries()) {
       for (let received = 1; received < length; received++) {
         const part = stream.subarray(0, begin + received);
-        const error = truncated(
-          received,
-          received < headerLength ? undefined : length,
-        );
+        const isUnknown = delimiterLength || received < headerLength;
+        const error = truncated(received, isUnknown ? undefined : length);
         assertEquals(
           await decodeStrings(byteByByte(part), format),
           [...messagesOf(format).slice(0, index), error],
@@ -186,8 +184,10 @@ Deno.test("FrameDecoderStream fails where the stream ends inside a frame", async
   }
 });
 
-Deno.test("FrameDecoderStream takes a message at the limit and none over it, and knows by the header", async () => {
-  for (const { name, framing, headerLength, frames, longest } of formats) {
+Deno.test("FrameDecoderStream takes a message at the limit and none over it, and knows as soon as it can", async () => {
+  for (const format of formats) {
+    const { name, framing, headerLength, frames, longest } = format;
+    const { delimiterLength } = format;
     const [[frame, message]] = frames;
     const bytes = toBytes(frame);
     assertEquals(
@@ -196,10 +196,13 @@ Deno.test("FrameDecoderStream takes a message at the limit and none over it, and
       name,
     );
     for (const maxFrameLength of [longest - 1, 0]) {
-      for (const stream of [bytes, bytes.subarray(0, headerLength)]) {
+      const [length, enough] = delimiterLength
+        ? [maxFrameLength + 1, maxFrameLength + delimiterLength]
+        : [longest, headerLength];
+      for (const stream of [bytes, bytes.subarray(0, enough)]) {
         assertEquals(
           await decodeError(stream, { framing, maxFrameLength }),
-          tooLarge(longest, maxFrameLength),
+          tooLarge(length, maxFrameLength),
           name,
         );
       }

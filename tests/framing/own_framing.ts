@@ -42,3 +42,41 @@ export const checked: Framing = {
     });
   },
 };
+
+const SEMICOLON = 0x3b;
+const GREATER = 0x3e;
+
+/**
+ * A framing of a user's own that has no length: ">", the message, ";". The last ";" of a stream may be missing.
+ */
+export const line: Framing = {
+  maxHeaderLength: 1,
+  trailerLength: 1,
+  scansMessage: true,
+  encodeHeader(message, bytes, start) {
+    if (message.includes(SEMICOLON)) {
+      throw new RangeError("Cannot send message: it holds a semicolon");
+    }
+    bytes[start] = GREATER;
+    return 1;
+  },
+  encodeTrailer(_message, bytes, start) {
+    bytes[start] = SEMICOLON;
+  },
+  decodeHeader(bytes, start, end, scanned = 0) {
+    if (bytes[start] !== GREATER) {
+      throw new FrameSyntaxError("Cannot decode frame: no >", { offset: 0 });
+    }
+    const at = bytes.subarray(0, end).indexOf(
+      SEMICOLON,
+      start + Math.max(1, scanned),
+    );
+    return at === -1
+      ? undefined
+      : { messageOffset: 1, messageLength: at - start - 1 };
+  },
+  decodeEnd: (_bytes, start, end) => ({
+    messageOffset: 1,
+    messageLength: end - start - 1,
+  }),
+};

@@ -25,7 +25,7 @@ import {
   toString,
   truncated,
 } from "./encode_decode.ts";
-import { checked } from "./own_framing.ts";
+import { checked, line } from "./own_framing.ts";
 
 Deno.test("Framing of a user's own is encoded and decoded", async () => {
   const messages = ["taco cat", "", "\xff".repeat(255)];
@@ -144,4 +144,72 @@ Deno.test("Framing.decodeHeader() that finds a frame of 0 bytes is an error, no 
   };
   const { error } = await decode([toBytes("a")], { framing });
   assertInstanceOf(error, TypeError);
+});
+
+Deno.test("Framing of a user's own may look for the end of a message itself", async () => {
+  const options = { framing: line };
+  const messages = ["taco cat", "", ">", "\n"];
+  const stream = await encode(messages.map(toBytes), options);
+  assertEquals(toString(stream), ">taco cat;>;>>;>\n;");
+  for (const chunks of [[stream], byteByByte(stream)]) {
+    assertEquals(await decodeStrings(chunks, options), messages);
+  }
+  await assertRejects(
+    () => encode([toBytes("a;b")], options),
+    RangeError,
+    "semicolon",
+  );
+  assertEquals(await decodeError(toBytes(">a;b;"), options), syntaxError(3));
+});
+
+Deno.test("Framing.scansMessage lets a frame grow to maxFrameLength and not over it", async () => {
+  const options = { framing: line, maxFrameLength: 8 };
+  for (
+    const chunks of [[toBytes(">taco cat;")], byteByByte(toBytes(">taco cat;"))]
+  ) {
+    assertEquals(await decodeStrings(chunks, options), ["taco cat"]);
+  }
+  for (const stream of [">taco cats;", ">taco cats", ">taco cats;>;"]) {
+    assertEquals(await decodeError(toBytes(stream), options), tooLarge(9, 8));
+  }
+});
+
+Deno.test("Framing.decodeEnd() tells what the bytes before the end of the stream stand for", async () => {
+  const options = { framing: line, maxFrameLength: 8 };
+  for (
+    const [stream, messages] of [
+      [">a;>taco cat", ["a", "taco cat"]],
+      [">a;>", ["a", ""]],
+      [">a;", ["a"]],
+      ["", []],
+    ] as const
+  ) {
+    const bytes = toBytes(stream);
+    for (const chunks of [[bytes], byteByByte(bytes)]) {
+      assertEquals(await decodeStrings(chunks, options), [...messages]);
+    }
+  }
+  assertEquals(
+    await decodeError(toBytes(">taco cats"), options),
+    tooLarge(9, 8),
+  );
+  const { decodeEnd: _, ...strict } = line;
+  assertEquals(
+    await decodeError(toBytes(">a;>b"), { framing: strict }),
+    truncated(2),
+  );
+});
+
+Deno.test("Framing.decodeHeader() is told how much of the frame it has seen", async () => {
+  const calls: [length: number, scanned: number | undefined][] = [];
+  const framing: Framing = {
+    ...line,
+    decodeHeader(bytes, start, end, scanned) {
+      if (scanned !== end - start) calls.push([end - start, scanned]);
+      return line.decodeHeader(bytes, start, end, scanned);
+    },
+  };
+  const chunks = [">ta", "co", " cat;>", "a;"].map(toBytes);
+  assertEquals(await decodeStrings(chunks, { framing }), ["taco cat", "a"]);
+  assertEquals(calls, [[3, 0], [5, 3], [11, 5], [1, 0], [3, 1]]);
 });
