@@ -1,6 +1,7 @@
 import { assertEquals, assertInstanceOf } from "@std/assert";
 import { concat } from "@std/bytes";
 import { contentLength, FrameSyntaxError } from "../../framing.ts";
+import { FrameDecoder } from "../../framing/decoder.ts";
 import {
   byteByByte,
   decode,
@@ -12,6 +13,7 @@ import {
   syntaxError,
   toBytes,
   tooLarge,
+  toString,
 } from "./encode_decode.ts";
 
 Deno.test("contentLength() reads headers of any order, letter case and white space", async () => {
@@ -155,5 +157,72 @@ Deno.test("contentLength() does not search a hostile header block over and over"
       framing: contentLength(),
     });
     assertInstanceOf(error, FrameSyntaxError);
+  }
+});
+
+Deno.test("contentLength() fails at the first line that is no header, as soon as it is there", () => {
+  const long = "x".repeat(3000);
+  for (
+    const [stream, offset, message] of [
+      [
+        "Server listening\r\n",
+        0,
+        'a line is not of the form `name: value`: "Server listening"',
+      ],
+      [
+        "Server listening\n",
+        0,
+        'a line does not end in \\r\\n: "Server listening"',
+      ],
+      [
+        "time=10:23:49 level=info\n",
+        0,
+        'a line does not end in \\r\\n: "time=10:23:49 level=info"',
+      ],
+      ["\n", 0, 'a line does not end in \\r\\n: ""'],
+      ["\r\n", 0, 'a line is not of the form `name: value`: ""'],
+      [
+        'say "caf\xe9"\r\n',
+        0,
+        'a line is not of the form `name: value`: "say \\"caf\\xe9\\""',
+      ],
+      [
+        `${long}\n`,
+        0,
+        `a line does not end in \\r\\n: "${"x".repeat(60)}" ...`,
+      ],
+      [
+        "X: y\r\nready\r\n",
+        6,
+        'a line is not of the form `name: value`: "ready"',
+      ],
+      [
+        "Content-Length: 2\r\nContent-Length: 2\r\n",
+        19,
+        'it has more than one Content-Length: "Content-Length: 2"',
+      ],
+    ] as const
+  ) {
+    const bytes = toBytes(`Content-Length: 3\r\n\r\ncat${stream}`);
+    for (const chunkLength of [1, 5, bytes.length]) {
+      const decoder = new FrameDecoder(contentLength(), {});
+      const messages: string[] = [];
+      let error: unknown;
+      // The stream does not end here: the program would go on, and wait
+      for (let at = 0; at < bytes.length; at += chunkLength) {
+        decoder.push(bytes.subarray(at, at + chunkLength));
+        try {
+          let next;
+          while ((next = decoder.next())) messages.push(toString(next));
+        } catch (reason) {
+          error = reason;
+          break;
+        }
+      }
+      assertEquals(messages, ["cat"]);
+      assertInstanceOf(error, FrameSyntaxError, stream);
+      assertEquals(error.message, `Cannot decode header block: ${message}`);
+      assertEquals(error.offset, 24 + offset);
+    }
   }
 });

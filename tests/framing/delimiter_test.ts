@@ -148,6 +148,10 @@ Deno.test("delimiter() makes of bytes without one before the end an error or a m
         truncated(end.length),
       );
     }
+    assertEquals(
+      String((await decode([stream], { framing: delimiter() })).error),
+      `TruncatedFrameError: Cannot receive message: the stream ended ${end.length} bytes into a frame, without its end`,
+    );
     const framing = delimiter({ unterminated: "message" });
     for (const chunks of [[stream], byteByByte(stream)]) {
       assertEquals(await decodeStrings(chunks, { framing }), ["a", end]);

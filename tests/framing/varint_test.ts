@@ -1,8 +1,10 @@
-import { assertEquals } from "@std/assert";
+import { assertEquals, assertInstanceOf } from "@std/assert";
 import { varint } from "../../framing.ts";
 import {
+  byteByByte,
   decode,
   decodeError,
+  decodeStrings,
   DEFAULT_MAX_FRAME_LENGTH,
   encode,
   syntaxError,
@@ -91,5 +93,66 @@ Deno.test("varint() refuses a length over 64 bits", async () => {
         syntaxError(11),
       );
     }
+  }
+});
+
+Deno.test("varint() with allowOverlong reads a length that takes more bytes than it needs", async () => {
+  const framing = varint({ allowOverlong: true });
+  for (
+    const header of [
+      "\x08",
+      "\x88\x00",
+      "\x88\x80\x00",
+      "\x88\x80\x80\x80\x80\x80\x80\x80\x80\x00",
+    ]
+  ) {
+    const stream = toBytes(`${header}taco cat\x80\x00`);
+    for (const chunks of [[stream], byteByByte(stream)]) {
+      assertEquals(await decodeStrings(chunks, { framing }), ["taco cat", ""]);
+    }
+  }
+});
+
+Deno.test("varint() with allowOverlong refuses more than 10 bytes and 64 bits, and writes no more than is needed", async () => {
+  const framing = varint({ allowOverlong: true });
+  for (const last of ["\x02", "\x80", "\xff"]) {
+    assertEquals(
+      await decodeError(toBytes("\x80".repeat(9) + last), { framing }),
+      syntaxError(9),
+    );
+  }
+  assertEquals(
+    await decodeError(toBytes("\x80".repeat(9) + "\x01"), { framing }),
+    tooLarge(2 ** 63, DEFAULT_MAX_FRAME_LENGTH),
+  );
+  assertEquals(
+    toString(await encode([toBytes("taco cat")], { framing })),
+    "\x08taco cat",
+  );
+});
+
+Deno.test("varint() shows in its errors how the header reads", async () => {
+  for (
+    const [stream, message] of [
+      [
+        "\x88\x80\x00taco cat",
+        'Cannot decode frame: its varint length takes 3 bytes where fewer suffice, its header reads "\\x88\\x80\\x00"',
+      ],
+      [
+        "\xff".repeat(12),
+        `Cannot decode frame: its varint length is over 64 bits, its header reads "${
+          "\\xff".repeat(10)
+        }"`,
+      ],
+      [
+        // "hello", read as a length of 104 bytes
+        "hello",
+        "Cannot receive message: the stream ended 5 bytes into a frame of 105",
+      ],
+    ] as const
+  ) {
+    const { error } = await decode([toBytes(stream)], { framing: varint() });
+    assertInstanceOf(error, Error);
+    assertEquals(error.message, message);
   }
 });
