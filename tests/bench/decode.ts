@@ -3,7 +3,7 @@
 //
 // usage: deno run -A tests/bench/decode.ts
 
-import { FrameDecoderStream } from "../../framing.ts";
+import { delimiter, FrameDecoderStream, type Framing } from "../../framing.ts";
 
 const MIB = 1024 * 1024;
 const SIZES = [MIB, 4 * MIB, 16 * MIB, 64 * MIB];
@@ -11,9 +11,34 @@ const ROUNDS = 3;
 // Deno's streams take about 1 us a chunk
 const MAX_CHUNKS = MIB;
 
-/** Bytes that are frames of one length, header included. */
-function framesOf(size: number, frameLength: number): Uint8Array {
+/** What the bytes are: frames of one length, with a length in front or a line feed behind, or no frames. */
+interface Kind {
+  title: string;
+  frameLengthOf?: (size: number) => number;
+  framing?: Framing;
+}
+
+const KINDS: Kind[] = [
+  { title: "one frame", frameLengthOf: (size) => size },
+  { title: "64-byte frames", frameLengthOf: () => 64 },
+  {
+    title: "one line",
+    frameLengthOf: (size) => size,
+    framing: delimiter(),
+  },
+  { title: "64-byte lines", frameLengthOf: () => 64, framing: delimiter() },
+  { title: "no framing" },
+];
+
+function framesOf(size: number, { frameLengthOf, framing }: Kind): Uint8Array {
   const bytes = new Uint8Array(size);
+  const frameLength = frameLengthOf?.(size) ?? size;
+  if (framing) {
+    for (let end = frameLength; end <= size; end += frameLength) {
+      bytes[end - 1] = 10;
+    }
+    return bytes;
+  }
   for (let at = 0; at < size; at += frameLength) {
     new Uint32Array(bytes.buffer, at, 1)[0] = frameLength - 4;
   }
@@ -32,17 +57,20 @@ function chunksOf(bytes: Uint8Array, length: number) {
 
 async function measure(
   size: number,
-  frameLength: number | undefined,
+  kind: Kind,
   chunkLength: number,
 ): Promise<string> {
   if (size / chunkLength > MAX_CHUNKS) return "";
-  const bytes = framesOf(size, frameLength ?? size);
-  const overhead = frameLength === undefined ? 0 : 4 * size / frameLength;
+  const bytes = framesOf(size, kind);
+  const { frameLengthOf, framing } = kind;
+  const overhead = frameLengthOf
+    ? (framing ? 1 : 4) * size / frameLengthOf(size)
+    : 0;
   let best = 0;
   for (let round = 0; round < ROUNDS; round++) {
-    const stream = frameLength === undefined
-      ? new TransformStream<Uint8Array, Uint8Array>()
-      : new FrameDecoderStream();
+    const stream = frameLengthOf
+      ? new FrameDecoderStream({ framing })
+      : new TransformStream<Uint8Array, Uint8Array>();
     const began = performance.now();
     let decoded = 0;
     for await (
@@ -66,16 +94,11 @@ const row = (title: string, cells: string[]) =>
 row(`MB/s, best of ${ROUNDS}`, SIZES.map((size) => `${size / MIB} MiB`));
 for (const chunkLength of [MIB, 16]) {
   const chunks = chunkLength === MIB ? "chunks of 1 MiB" : "chunks of 16 B";
-  const kinds: [string, (size: number) => number | undefined][] = [
-    ["one frame", (size) => size],
-    ["64-byte frames", () => 64],
-    ["no framing", () => undefined],
-  ];
-  for (const [title, frameLengthOf] of kinds) {
+  for (const kind of KINDS) {
     const cells: string[] = [];
     for (const size of SIZES) {
-      cells.push(await measure(size, frameLengthOf(size), chunkLength));
+      cells.push(await measure(size, kind, chunkLength));
     }
-    row(`${title}, ${chunks}`, cells);
+    row(`${kind.title}, ${chunks}`, cells);
   }
 }
