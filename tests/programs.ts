@@ -36,6 +36,10 @@ async function find(
   return { command: null, ignore: Deno.env.get("CI") !== "true" };
 }
 
+/** What a test says whose program is not there, where it may not be ignored. */
+export const missing =
+  "Cannot run the peer: its program, or a package that it uses, is not installed";
+
 export function findRuby(): Promise<Program> {
   return find(["ruby"], (ruby) => succeeds(ruby, { args: ["--version"] }));
 }
@@ -62,9 +66,60 @@ export function findTwisted(): Promise<Program> {
   );
 }
 
+export function findPerl(): Promise<Program> {
+  return find(["perl"], (perl) => succeeds(perl, { args: ["--version"] }));
+}
+
+export function findGo(): Promise<Program> {
+  return find(["go"], (go) => succeeds(go, { args: ["version"] }));
+}
+
+/** Find a Rust compiler. */
+export function findRust(): Promise<Program> {
+  return find(["rustc"], (rustc) => succeeds(rustc, { args: ["--version"] }));
+}
+
+export function findJq(): Promise<Program> {
+  return find(["jq"], (jq) => succeeds(jq, { args: ["--version"] }));
+}
+
+/** Find an SSH server, which is not in the `PATH` of every user, beside the client. */
+export function findSshd(): Promise<Program> {
+  return find(["/usr/sbin/sshd", "/usr/local/sbin/sshd"], async (sshd) => {
+    try {
+      await Deno.stat(sshd);
+    } catch {
+      return false;
+    }
+    return await succeeds("ssh", { args: ["-V"] });
+  });
+}
+
+/** Find Chromium, the one program that may be missing in CI as well (`tests/ok.ts`). */
+export async function findChromium(): Promise<Program> {
+  const { command } = await find(
+    ["chromium", "chromium-browser", "google-chrome"],
+    (chromium) => succeeds(chromium, { args: ["--version"] }),
+  );
+  return { command, ignore: command === null };
+}
+
+const NODE_PEERS = new URL("./peers/node/", import.meta.url);
+
+/** A command of a package in `tests/peers/node`, which {@linkcode findNode} installs. */
+export function packageCommand(name: string): URL {
+  return new URL(`node_modules/.bin/${name}`, NODE_PEERS);
+}
+
+/** What a package there says of itself. */
+export async function manifestOf(name: string): Promise<{ version: string }> {
+  const url = new URL(`node_modules/${name}/package.json`, NODE_PEERS);
+  return JSON.parse(await Deno.readTextFile(url));
+}
+
 /** Find Node, and install the packages that its peers use unless they are there. */
 export function findNode(): Promise<Program> {
-  const cwd = new URL("./peers/node/", import.meta.url);
+  const cwd = NODE_PEERS;
   // Where Node is missing, Deno puts itself in `PATH` under its name
   const isNode = "process.exit(process.versions.deno ? 1 : 0)";
   return find(["node"], async (node) => {

@@ -1,5 +1,4 @@
 import { assert, assertEquals } from "@std/assert";
-import { equals } from "@std/bytes";
 import { json } from "../../channel.ts";
 import {
   contentLength,
@@ -14,8 +13,10 @@ import {
   findPython,
   findRuby,
   findTwisted,
+  missing,
   type Program,
 } from "../programs.ts";
+import { assertReverses } from "../peers/reversing.ts";
 
 const cwd = new URL("../peers/", import.meta.url);
 const [ruby, python, twisted, node] = await Promise.all([
@@ -24,9 +25,6 @@ const [ruby, python, twisted, node] = await Promise.all([
   findTwisted(),
   findNode(),
 ]);
-
-const missing =
-  "Cannot run the peer: its program, or a package that it uses, is not installed";
 
 interface Peer {
   name: string;
@@ -87,54 +85,14 @@ const peers: Peer[] = [
   },
 ];
 
-function random(length: number): Uint8Array<ArrayBuffer> {
-  const bytes = new Uint8Array(length);
-  const most = 65_536; // what getRandomValues() fills at a time
-  for (let start = 0; start < length; start += most) {
-    crypto.getRandomValues(bytes.subarray(start, start + most));
-  }
-  return bytes;
-}
-
 for (const { name, program, args, framing, greeting } of peers) {
   Deno.test({
     name,
     ignore: program.ignore,
     async fn() {
       assert(program.command, missing);
-      const messages = [
-        new Uint8Array(),
-        random(1),
-        new TextEncoder().encode("taco cat"),
-        Uint8Array.from({ length: 256 }, (_, byte) => byte),
-        random(70_000),
-        random(3 * 1024 * 1024),
-        new Uint8Array(),
-      ];
-      await using child = await spawn(program.command, { args, cwd, framing });
-      const { channel } = child;
-      const first = await channel.receive();
-      assert(first);
-      assertEquals(new TextDecoder().decode(first), greeting);
-
-      // At once, since the peer reads no further while nobody takes its answers
-      const [answers] = await Promise.all([
-        Array.fromAsync(channel),
-        (async () => {
-          for (const message of messages) await channel.send(message);
-          await channel.closeWrite();
-        })(),
-      ]);
-
-      assertEquals(
-        answers.map((answer) => answer.length),
-        messages.map((message) => message.length),
-      );
-      for (const [index, message] of messages.entries()) {
-        const answer = answers[index];
-        assert(answer && equals(answer, message.toReversed()));
-      }
-      assertEquals((await child.close()).success, true);
+      const options = { args, cwd, framing };
+      await assertReverses(program.command, options, greeting);
     },
   });
 }
