@@ -46,7 +46,9 @@ async function walk(root: URL, directory = ""): Promise<string[]> {
 /** The sources by their paths from the root. */
 async function sourcesOf(root: URL): Promise<string[]> {
   const paths = await walk(root);
-  return paths.filter((path) => /\.ts$/.test(path) && !/^tests\//.test(path));
+  return paths.filter((path) =>
+    /\.ts$/.test(path) && !/^(tests|docs)\//.test(path)
+  );
 }
 
 interface Output {
