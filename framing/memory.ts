@@ -187,7 +187,9 @@ export class ReadBuffer {
     if (isHalfFree && rest + room <= own.length && !this.#isLocked) {
       own.copyWithin(0, this.start, this.end);
     } else {
-      const length = Math.max(rest + room, 2 * rest);
+      // Doubled where it is too small, so that the cost of copying is linear.
+      const doubled = own !== undefined && !isHalfFree ? 2 * own.length : 0;
+      const length = Math.max(rest + room, doubled);
       const memory = length > SHORT_READ_LENGTH
         ? takeMemory(length)
         : this.#shorts.pop() ?? new Uint8Array(SHORT_READ_LENGTH);
