@@ -203,7 +203,8 @@ export function text(): Serialization<string> {
  *
  * Sending throws `TypeError` for what has no JSON form: `undefined`, a function, a
  * symbol, a `bigint`, a cycle. Receiving throws `SyntaxError` for what is not JSON
- * and `TypeError` for what is not UTF-8.
+ * and `TypeError` for what is not UTF-8. Both throw `RangeError` for more than V8's longest
+ * string.
  *
  * @example
  * ```ts
@@ -227,6 +228,12 @@ export function json<In = unknown, Out = In>(): Serialization<In, Out> {
     try {
       string = JSON.stringify(message);
     } catch (cause) {
+      if (cause instanceof RangeError && /string length/.test(cause.message)) {
+        throw new RangeError(
+          `Cannot send message: its JSON form is too long: a string holds at most ${MAX_STRING_LENGTH} UTF-16 units`,
+          { cause },
+        );
+      }
       throw new TypeError(
         `Cannot send message: it has no JSON form: ${messageOf(cause)}`,
         { cause },

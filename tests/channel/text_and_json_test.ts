@@ -166,3 +166,20 @@ Deno.test("json() gives back any value of JSON", () => {
     assertEquals(deserialize(new Uint8Array(serialize(message))), expected);
   }));
 });
+
+Deno.test("text() and json() say of a message over V8's longest string that it is too long", () => {
+  const bytes = new Uint8Array(2 ** 29 - 23).fill(0x61);
+  for (const { deserialize } of [text(), json()]) {
+    assertThrows(
+      () => deserialize(bytes),
+      RangeError,
+      "Cannot receive message of 536870889 bytes: a string holds at most 536870888 UTF-16 units",
+    );
+  }
+  const half = "x".repeat(2 ** 28);
+  assertThrows(
+    () => json<string[]>().serialize([half, half]),
+    RangeError,
+    "Cannot send message: its JSON form is too long: a string holds at most 536870888 UTF-16 units",
+  );
+});
