@@ -26,7 +26,11 @@
 import { type FramingOptions, lengthField } from "./framing.ts";
 import { FrameDecoder } from "./framing/decoder.ts";
 import { FrameEncoder } from "./framing/encoder.ts";
-import { markHandled, rejectedPromise } from "./channel/waiting.ts";
+import {
+  type Failure,
+  markHandled,
+  rejectedPromise,
+} from "./channel/waiting.ts";
 import { Receiving, type Request } from "./channel/receiving.ts";
 import { Sending } from "./channel/sending.ts";
 import { bytes, type Serialization } from "./channel/serializations.ts";
@@ -160,6 +164,8 @@ export class Channel<In = Uint8Array<ArrayBuffer>, Out = In>
   readonly #closed = Promise.withResolvers<void>();
   #closing: Promise<void> | undefined;
   #isReleased = false;
+  #isPeerGone = false;
+  #peerFailure: Failure | undefined;
   #readable: ReadableStream<In> | undefined;
   #writable: WritableStream<Out> | undefined;
 
@@ -231,9 +237,17 @@ export class Channel<In = Uint8Array<ArrayBuffer>, Out = In>
       lends: this.#lends,
       onEnd: () => this.#settle(),
       onFailure: (reason) => this.#fail(reason),
-      endFailure: () => this.#closing ? undefined : this.#sending.failure,
+      endFailure: () =>
+        this.#closing ? undefined : this.#sending.failure ?? this.#peerFailure,
     });
     markHandled(this.#closed.promise);
+    this.#connection?.gone?.then(() => {
+      this.#isPeerGone = true;
+      this.#settle();
+    }, (reason) => {
+      this.#peerFailure = { reason };
+      this.#settle();
+    });
   }
 
   /**
@@ -532,7 +546,13 @@ export class Channel<In = Uint8Array<ArrayBuffer>, Out = In>
 
   /** Both directions have ended: nothing is left to wait for. */
   #settle() {
-    if (!this.#receiving.isEnded || !this.#sending.isEnded) return;
+    if (!this.#receiving.isEnded) return;
+    if (this.#peerFailure && !this.#closing) {
+      return this.abort(this.#peerFailure.reason);
+    }
+    const hasSendingEnded = this.#sending.isEnded ||
+      (this.#isPeerGone && !this.#sending.isBusy && !this.#closing);
+    if (!hasSendingEnded) return;
     this.#release();
     this.#closed.resolve();
   }

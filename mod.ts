@@ -68,6 +68,7 @@ export {
   Child,
   ConnectError,
   connectToParent,
+  ExitError,
   socketPair,
   type SocketPairOptions,
   spawn,

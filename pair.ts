@@ -39,14 +39,11 @@ import {
   ConnectedChild,
   delaysOf,
   killAndRelease,
-  killerOf,
+  nameOf,
   waitForConnection,
+  watch,
 } from "./pair/child.ts";
-import {
-  DrainableConnection,
-  openChannel,
-  serializationOf,
-} from "./pair/connection.ts";
+import { openChannel, serializationOf } from "./pair/connection.ts";
 import {
   makeDirectory,
   removeDirectory,
@@ -86,7 +83,7 @@ export type {
 } from "./channel.ts";
 export type { FrameHeader, Framing, FramingOptions } from "./framing.ts";
 export { Child } from "./pair/child.ts";
-export { ConnectError } from "./pair/errors.ts";
+export { ConnectError, ExitError } from "./pair/errors.ts";
 export type { SocketPairOptions, SpawnModuleOptions, SpawnOptions };
 
 /**
@@ -155,6 +152,9 @@ export async function socketPair(
  * and from then on both sides send frames. Over TCP the port on 127.0.0.1 is in
  * `SOCKETPAIR_PORT` instead.
  *
+ * A crash is no end: if the child exits, not in success, and nobody here has asked it to,
+ * receiving ends with {@linkcode ExitError}, after what the child had sent.
+ *
  * Needs `--allow-run`, `--allow-net`, and read and write access to the directory.
  *
  * @example
@@ -210,7 +210,7 @@ export async function spawn<In, Out>(
   options: SpawnOptions<In, Out> = {},
 ): Promise<Child<In, Out>> {
   const { [HOOKS]: hooks, signal, detached }: LaunchOptions<In, Out> = options;
-  const { connectTimeout, gracePeriod } = delaysOf(options);
+  const { connectTimeout } = delaysOf(options);
   signal?.throwIfAborted();
   if (detached && !isHeld({ name: "run" })) {
     throw new Deno.errors.NotCapable(
@@ -232,29 +232,24 @@ export async function spawn<In, Out>(
       ...attachment?.env,
       [TOKEN_VARIABLE]: token,
     });
-    const kill = killerOf(process, detached);
-    let channel: Channel<In, Out> | undefined;
+    const started = watch(process, nameOf(command, hooks), detached);
+    let child: ConnectedChild<In, Out> | undefined;
     try {
       const conn = await waitForConnection(process, server, {
         connectTimeout,
         signal,
         attachment,
       });
-      const connection = new DrainableConnection(conn);
-      channel = openChannel(connection, options);
+      const isUnix = directory !== undefined;
+      child = new ConnectedChild(started, conn, { ...options, isUnix });
       server.take();
       log?.(`child ${process.pid} connected`);
       await server.remove();
-      const child = new ConnectedChild(channel, process, connection, {
-        gracePeriod,
-        kill,
-      });
-      if (signal) child.killOnAbort(signal);
       return child;
     } catch (error) {
       await server.close();
-      channel?.abort(error);
-      await killAndRelease(process, kill, options);
+      child?.channel.abort(error);
+      await killAndRelease(started, options);
       throw error;
     }
   } finally {

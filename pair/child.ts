@@ -1,17 +1,22 @@
 /** A child process: waiting until it has connected, and ending it. */
 
-import type { Channel } from "../channel.ts";
-import type { DrainableConnection } from "./connection.ts";
+import type { Channel, Connection } from "../channel.ts";
+import { ChildConnection, Exit, openChannel } from "./connection.ts";
 import { log, messageOf } from "./environment.ts";
-import { ConnectError } from "./errors.ts";
+import { ConnectError, describeStatus } from "./errors.ts";
 import type { HandshakeServer } from "./handshake.ts";
-import type { Attachment } from "./hooks.ts";
+import type { Attachment, LaunchHooks } from "./hooks.ts";
 import type { SpawnOptions } from "./options.ts";
 
 /** A child process and the channel to it: what `spawn()` and `spawnModule()` resolve to. */
 export abstract class Child<In = Uint8Array<ArrayBuffer>, Out = In>
   implements AsyncDisposable {
-  /** The channel to the child. */
+  /**
+   * The channel to the child. It ends when the child has exited and what it had sent was
+   * received, whoever else holds the child's end; with `detached: true` only when nobody
+   * does. If the child has not exited in success, and was not asked to, that end is an
+   * {@linkcode ExitError}.
+   */
   abstract readonly channel: Channel<In, Out>;
   /** The process, with the streams that the options asked for. */
   abstract readonly process: Deno.ChildProcess;
@@ -62,27 +67,36 @@ export abstract class Child<In = Uint8Array<ArrayBuffer>, Out = In>
 export class ConnectedChild<In, Out> extends Child<In, Out> {
   readonly channel: Channel<In, Out>;
   readonly process: Deno.ChildProcess;
-  readonly #connection: DrainableConnection;
+  readonly #connection: ChildConnection;
+  readonly #exit: Exit;
   readonly #gracePeriod: number;
   readonly #kill: Kill;
   #closePromise: Promise<Deno.CommandStatus> | undefined;
 
+  /**
+   * @param started The process.
+   * @param conn The connection to it: over a Unix socket, TCP or pipes.
+   * @param options Those of `spawn()`.
+   */
   constructor(
-    channel: Channel<In, Out>,
-    process: Deno.ChildProcess,
-    connection: DrainableConnection,
-    { gracePeriod, kill }: { gracePeriod: number; kill: Kill },
+    { process, exit, kill }: Started,
+    conn: Connection,
+    options: SpawnOptions<In, Out> & { isUnix: boolean },
   ) {
     super();
-    this.channel = channel;
     this.process = process;
-    this.#connection = connection;
-    this.#gracePeriod = gracePeriod;
+    this.#exit = exit;
     this.#kill = kill;
+    this.#gracePeriod = delaysOf(options).gracePeriod;
+    const { isUnix, detached: isGroup, signal } = options;
+    this.#connection = new ChildConnection(conn, exit, { isUnix, isGroup });
+    this.channel = openChannel(this.#connection, options);
+    if (signal) this.#killOnAbort(signal);
   }
 
   kill(signal: Deno.Signal = "SIGTERM") {
     this.#kill(signal);
+    this.#exit.ask(signal);
   }
 
   close(): Promise<Deno.CommandStatus> {
@@ -90,55 +104,73 @@ export class ConnectedChild<In, Out> extends Child<In, Out> {
   }
 
   async #close(): Promise<Deno.CommandStatus> {
-    const grace = Promise.withResolvers<void>();
-    grace.promise.catch(() => {});
-    // A child may have become another user's: then signals are refused.
-    const signal = (signal: Deno.Signal) => {
-      try {
-        this.kill(signal);
-      } catch (error) {
-        grace.reject(error);
-      }
-    };
-    const terminate = setTimeout(() => signal("SIGTERM"), this.#gracePeriod);
-    const kill = setTimeout(() => {
-      signal("SIGKILL");
-      grace.resolve();
-    }, 2 * this.#gracePeriod);
+    this.#exit.ask();
+    const ladder = this.#descend(this.#gracePeriod);
     try {
       this.#connection.drain();
       this.channel.close().catch(() => {});
       const status = await Promise.race([
         this.status,
-        grace.promise.then(() => this.status),
+        ladder.end.then(() => this.status),
       ]);
-      // A process that the child started may hold its end of the channel, and never
-      // close it: then the grace period ends the wait.
-      await Promise.race([this.#connection.closed, grace.promise]);
+      await Promise.race([this.#connection.closed, ladder.end]);
       return status;
     } finally {
-      clearTimeout(terminate);
-      clearTimeout(kill);
+      ladder.leave();
       this.channel.abort(new Error("The child has exited"));
       this.#connection.destroy();
     }
   }
 
-  /** SIGTERM when `signal` aborts. */
-  killOnAbort(signal: AbortSignal) {
+  /** SIGTERM when `signal` aborts, and SIGKILL after `gracePeriod`. */
+  #killOnAbort(signal: AbortSignal) {
     const onAbort = () => {
-      try {
-        this.kill();
-      } catch (error) {
-        // Nobody waits for this call; close() throws the error if it meets it too.
-        log?.(`could not signal child ${this.pid}: ${messageOf(error)}`);
-      }
+      this.#exit.cancel(signal.reason);
+      const ladder = this.#descend(0);
+      // Nobody waits for it; close() throws the error if it meets it too.
+      ladder.end.catch((error) =>
+        log?.(`could not signal child ${this.pid}: ${messageOf(error)}`)
+      );
+      void this.#exit.over.then(ladder.leave);
     };
-    const forget = () => signal.removeEventListener("abort", onAbort);
     signal.addEventListener("abort", onAbort);
     if (signal.aborted) onAbort();
-    this.status.then(forget, forget);
+    void this.#exit.over.then(() =>
+      signal.removeEventListener("abort", onAbort)
+    );
   }
+
+  /** SIGTERM after `delay` ms, SIGKILL `gracePeriod` ms later. */
+  #descend(delay: number): Ladder {
+    const { promise: end, resolve, reject } = Promise.withResolvers<void>();
+    end.catch(() => {});
+    // A child may have become another user's: then signals are refused.
+    const signal = (name: Deno.Signal) => {
+      try {
+        this.#kill(name);
+      } catch (error) {
+        reject(error);
+      }
+    };
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    const terminate = () => {
+      signal("SIGTERM");
+      timer = setTimeout(() => {
+        signal("SIGKILL");
+        resolve();
+      }, this.#gracePeriod);
+    };
+    if (delay === 0) terminate();
+    else timer = setTimeout(terminate, delay);
+    return { end, leave: () => clearTimeout(timer) };
+  }
+}
+
+/** The signals that end a child, one after the other. */
+interface Ladder {
+  /** Resolves after SIGKILL; rejects if the system refuses a signal. */
+  readonly end: Promise<void>;
+  leave(): void;
 }
 
 const DEFAULT_CONNECT_TIMEOUT = 30_000;
@@ -164,21 +196,35 @@ export function delaysOf<In, Out>(
   return delays;
 }
 
-/** Sends a signal to a child, or to its process group; to nobody once that is gone. */
-export type Kill = (signal: Deno.Signal) => void;
+/** What was started, in short. */
+export function nameOf(command: string | URL, hooks?: LaunchHooks): string {
+  const full = hooks?.module ?? String(command);
+  const name = full.startsWith("data:")
+    ? "data:"
+    : full.replace(/[?#].*$/, "").split(/[\\/]/).at(-1);
+  return hooks?.module === undefined ? `${name}` : `module ${name}`;
+}
 
-export function killerOf(
+/** Sends a signal to a child, or to its process group; to nobody once that is gone. */
+type Kill = (signal: Deno.Signal) => void;
+
+/** A process that was started, how it ends, and what ends it. */
+export interface Started {
+  readonly process: Deno.ChildProcess;
+  readonly exit: Exit;
+  readonly kill: Kill;
+}
+
+/** Watch over a process from its first moment on. */
+export function watch(
   process: Deno.ChildProcess,
+  name: string,
   detached: boolean | undefined,
-): Kill {
-  let exited = false;
-  process.status.then((status) => {
-    exited = true;
-    log?.(`child ${process.pid} exited: ${describeStatus(status)}`);
-  });
-  return (signal) => {
+): Started {
+  const exit = new Exit(process, name);
+  const kill = (signal: Deno.Signal) => {
     // A group may outlive the process that it is named after.
-    if (exited && !detached) return;
+    if (exit.isOver && !detached) return;
     try {
       if (detached) Deno.kill(-process.pid, signal);
       else process.kill(signal);
@@ -189,12 +235,12 @@ export function killerOf(
       if (!isGone) throw error;
     }
   };
+  return { process, exit, kill };
 }
 
 /** Kill a child that the caller will not get, and free what belongs to it. */
 export async function killAndRelease<In, Out>(
-  process: Deno.ChildProcess,
-  kill: Kill,
+  { process, exit, kill }: Started,
   { stdin, stdout, stderr }: SpawnOptions<In, Out>,
 ): Promise<void> {
   if (stdin === "piped") await process.stdin.abort();
@@ -209,11 +255,7 @@ export async function killAndRelease<In, Out>(
     process.unref();
     return;
   }
-  await process.status;
-}
-
-function describeStatus({ code, signal }: Deno.CommandStatus): string {
-  return signal === null ? `code ${code}` : signal;
+  await exit.over;
 }
 
 /** Wait for the child to connect, unless it exits, takes too long or is not wanted. */

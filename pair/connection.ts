@@ -8,40 +8,216 @@ import {
   type Serialization,
 } from "../channel.ts";
 import { log, messageOf } from "./environment.ts";
+import { describeStatus, ExitError } from "./errors.ts";
 
 const DISCARD_BUFFER_LENGTH = 65_536;
 
+/** How long the exit of a child is waited for whose end of the connection has closed, in ms. */
+const EXIT_WAIT = 1_000;
+
 /**
- * A connection that can outlive its channel: once {@linkcode drain} was called, and sending
- * has ended, the channel's `close()` leaves the child free to send, and what comes is
- * discarded until the child closes.
+ * What a child had sent before it exited is read at once. So a read that waits for longer, while
+ * the loop turns this often, waits for somebody else who holds the child's end.
  */
-export class DrainableConnection implements Connection {
+const QUIET_TURNS = 3;
+const TURN_LENGTH = 10;
+
+/** More than a socket holds: who sends more after the child's exit is somebody else. */
+const MAX_LEFT = 16 * 1024 * 1024;
+
+/** Signals that ask a program to end, whatever it makes of them. */
+const ENDING: ReadonlySet<Deno.Signal> = new Set([
+  "SIGABRT",
+  "SIGHUP",
+  "SIGINT",
+  "SIGKILL",
+  "SIGQUIT",
+  "SIGTERM",
+]);
+
+/** The exit of a child, and whether somebody here has asked for it. */
+export class Exit {
+  /** Resolves when the child has exited. */
+  readonly over: Promise<void>;
+  readonly #pid: number;
+  readonly #name: string;
+  /** None either if Deno cannot have it, as where SIGCHLD is ignored. */
+  #status: Deno.CommandStatus | undefined;
+  #isOver = false;
+  #isAsked = false;
+  readonly #signals = new Set<Deno.Signal>();
+  #error: ExitError | undefined;
+  #cancellation: { readonly reason: unknown } | undefined;
+
+  /**
+   * @param process The child.
+   * @param name What was started, for people.
+   */
+  constructor(
+    process: Pick<Deno.ChildProcess, "pid" | "status">,
+    name: string,
+  ) {
+    this.#pid = process.pid;
+    this.#name = name;
+    this.over = process.status.then(
+      (status) => {
+        this.#isOver = true;
+        this.#status = status;
+        log?.(`child ${process.pid} exited: ${describeStatus(status)}`);
+      },
+      (error) => {
+        this.#isOver = true;
+        log?.(`child ${process.pid} exited: ${messageOf(error)}`);
+      },
+    );
+  }
+
+  get isOver(): boolean {
+    return this.#isOver;
+  }
+
+  /** The child was asked to end, in general or by a signal. */
+  ask(signal: Deno.Signal = "SIGTERM") {
+    if (this.#isOver) return;
+    if (ENDING.has(signal)) this.#isAsked = true;
+    else this.#signals.add(signal);
+  }
+
+  /** The child was asked to end, for a reason that its channel is to give. */
+  cancel(reason: unknown) {
+    if (!this.#isOver) this.#cancellation ??= { reason };
+  }
+
+  /** Whether the child was asked to end, so that how it does makes no difference. */
+  get isAsked(): boolean {
+    return this.#isAsked || this.#cancellation !== undefined;
+  }
+
+  /** What is said in place of the end, if that was not in order. */
+  failure(cause?: unknown): { readonly reason: unknown } | undefined {
+    const status = this.#status;
+    if (this.#cancellation) return this.#cancellation;
+    if (!status || status.success || this.#isAsked) return undefined;
+    if (status.signal && this.#signals.has(status.signal)) return undefined;
+    const end = status.signal === null
+      ? `exited with code ${status.code}`
+      : `was killed by ${status.signal}`;
+    const reason = this.#error ??= new ExitError(
+      `Child ${this.#pid} (${this.#name}) ${end}`,
+      { status, pid: this.#pid },
+    );
+    if (cause !== undefined) reason.cause ??= cause;
+    return { reason };
+  }
+}
+
+/**
+ * The connection to a child. It ends when the child does, whoever else holds the child's end, and
+ * a crash is no end.
+ *
+ * It can outlive its channel: once {@linkcode drain} was called, and sending has ended, the
+ * channel's `close()` leaves the child free to send, and what comes is discarded until the child
+ * closes.
+ */
+export class ChildConnection implements Connection {
+  /** Settles when the child has exited; rejects if it crashed. */
+  readonly gone?: Promise<void>;
   /** Resolves when the connection is closed. */
   readonly closed: Promise<void>;
-  readonly #conn: Connection;
   readonly #closed = Promise.withResolvers<void>();
+  readonly #conn: Connection;
+  readonly #exit: Exit;
+  /** Whether a write of no bytes tells if the child has closed its end, or sends no more. */
+  readonly #canProbe: boolean;
+  readonly #isGroup: boolean;
   #isDraining = false;
+  #isClosed = false;
+  /** Whether it was closed since the child has exited. */
+  #hasLeft = false;
   #hasSendingEnded = false;
+  /** The write under way. */
+  #writing: Promise<unknown> | undefined;
+  #isReading = false;
+  #hasReadingEnded = false;
+  /** Bytes that came after the child's exit. */
+  #left = 0;
+  #turn: ReturnType<typeof setTimeout> | undefined;
 
-  constructor(conn: Connection) {
+  /**
+   * @param conn The connection: over a Unix socket, TCP or pipes.
+   * @param exit The exit of the child.
+   * @param options Whether it is a Unix socket, and whether the child is a process group, which
+   * does not end with the one that was started.
+   */
+  constructor(
+    conn: Connection,
+    exit: Exit,
+    options: { isUnix: boolean; isGroup?: boolean | undefined },
+  ) {
     this.#conn = conn;
+    this.#exit = exit;
+    this.#canProbe = options.isUnix && Deno.build.os === "linux";
+    this.#isGroup = options.isGroup ?? false;
     this.closed = this.#closed.promise;
+    if (this.#isGroup) return;
+    this.gone = exit.over.then(() => {
+      if (this.#isReading || this.#hasReadingEnded || this.#isDraining) {
+        this.#leaveIfQuiet();
+      }
+      const failure = exit.failure();
+      if (failure) throw failure.reason;
+    });
+    this.gone.catch(() => {});
   }
 
-  read(buffer: Uint8Array): Promise<number | null> {
-    return this.#conn.read(buffer);
+  async read(buffer: Uint8Array): Promise<number | null> {
+    let cause;
+    this.#isReading = true;
+    if (this.#exit.isOver) this.#leaveIfQuiet();
+    try {
+      const read = await this.#conn.read(buffer);
+      if (read !== null) {
+        if (this.#exit.isOver) this.#left += read;
+        return read;
+      }
+    } catch (error) {
+      // Nobody waits for it any more.
+      if (this.#isClosed) throw error;
+      cause = this.#hasLeft ? undefined : error;
+    } finally {
+      this.#isReading = false;
+      clearTimeout(this.#turn);
+    }
+    this.#hasReadingEnded = true;
+    await this.#judge(cause);
+    if (this.#exit.isOver) this.#leaveIfQuiet();
+    if (cause !== undefined) throw cause;
+    return null;
   }
 
-  write(bytes: Uint8Array): Promise<number> {
+  async write(bytes: Uint8Array): Promise<number> {
     const writing = this.#conn.write(bytes);
-    writing.catch(() => this.#hasSendingEnded = true);
-    return writing;
+    this.#writing = writing;
+    try {
+      return await writing;
+    } catch (error) {
+      this.#hasSendingEnded = true;
+      if (this.#isClosed) throw error;
+      const cause = this.#hasLeft
+        ? new Deno.errors.BrokenPipe("Cannot write: the child has exited")
+        : error;
+      await this.#judge(cause);
+      throw cause;
+    } finally {
+      this.#writing = undefined;
+    }
   }
 
-  closeWrite(): Promise<void> {
+  async closeWrite(): Promise<void> {
     this.#hasSendingEnded = true;
-    return this.#conn.closeWrite();
+    const failure = this.#exit.isOver ? this.#exit.failure() : undefined;
+    if (failure) throw failure.reason;
+    await this.#conn.closeWrite();
   }
 
   close(): void {
@@ -52,16 +228,14 @@ export class DrainableConnection implements Connection {
   /** From now on {@linkcode close} discards what still comes before it closes. */
   drain(): void {
     this.#isDraining = true;
+    if (this.#exit.isOver) this.#leaveIfQuiet();
   }
 
   /** Close both directions now. */
   destroy(): void {
-    try {
-      this.#conn.close();
-    } catch {
-      // It is closed.
-    }
-    this.#closed.resolve();
+    this.#isClosed = true;
+    clearTimeout(this.#turn);
+    this.#release();
   }
 
   ref(): void {
@@ -75,11 +249,73 @@ export class DrainableConnection implements Connection {
   async #discard() {
     const buffer = new Uint8Array(DISCARD_BUFFER_LENGTH);
     try {
-      while (await this.#conn.read(buffer) !== null);
+      while (await this.read(buffer) !== null);
     } catch {
       // Why there is no more does not matter.
     }
     this.destroy();
+  }
+
+  #release() {
+    try {
+      this.#conn.close();
+    } catch {
+      // It is closed.
+    }
+    this.#closed.resolve();
+  }
+
+  /** Close unless bytes come that the child, which has exited, had sent. */
+  #leaveIfQuiet(turns = this.#left > MAX_LEFT ? 0 : QUIET_TURNS) {
+    clearTimeout(this.#turn);
+    if (this.#isClosed || this.#isGroup) return;
+    if (turns === 0) {
+      this.#hasLeft = true;
+      this.#release();
+    } else {
+      // In between the loop looks for what has come, however late it is.
+      this.#turn = setTimeout(() => this.#leaveIfQuiet(turns - 1), TURN_LENGTH);
+    }
+  }
+
+  /** Throw what is to be said in place of the end, or of an error of the system. */
+  async #judge(cause: unknown) {
+    if (!this.#exit.isOver && !this.#exit.isAsked) {
+      if (cause === undefined && await this.#isAlive()) return;
+      await within(EXIT_WAIT, this.#exit.over, this.closed);
+    }
+    const failure = this.#isClosed ? undefined : this.#exit.failure(cause);
+    if (failure) throw failure.reason;
+  }
+
+  /** Whether the child has closed its side only, as far as the system tells. */
+  async #isAlive(): Promise<boolean> {
+    if (!this.#canProbe) return false;
+    while (!this.#hasSendingEnded) {
+      const isProbe = this.#writing === undefined;
+      const writing = this.#writing ?? this.#conn.write(new Uint8Array(0));
+      let isSettled = false;
+      const settled = writing.then(() => isSettled = true);
+      try {
+        // To one who has gone it would not wait.
+        await within(TURN_LENGTH, settled);
+      } catch {
+        return false;
+      }
+      if (isProbe || !isSettled) return true;
+    }
+    return false;
+  }
+}
+
+/** Wait for the first of some promises, and no longer than a time in ms. */
+async function within(delay: number, ...promises: Promise<unknown>[]) {
+  const { promise: late, resolve } = Promise.withResolvers<void>();
+  const timer = setTimeout(resolve, delay);
+  try {
+    await Promise.race([...promises, late]);
+  } finally {
+    clearTimeout(timer);
   }
 }
 

@@ -28,3 +28,41 @@ export class ConnectError extends Error {
     this.strangers = strangers;
   }
 }
+
+/**
+ * The child ended, not in success, and nobody here had asked it to: by `Child.close()`,
+ * `Child.kill()`, the `signal` of its options, or `Channel.abort()`.
+ *
+ * What the child had sent is received first. Then `receive()`, iteration, `readable` and
+ * `closed` of its channel reject with this.
+ */
+export class ExitError extends Error {
+  /** The name of the error: `"ExitError"`. */
+  override readonly name = "ExitError";
+  /** How the child ended. */
+  readonly status: Deno.CommandStatus;
+  /** The process id that the child had. */
+  readonly pid: number;
+
+  /**
+   * Construct a new instance.
+   *
+   * @param message Which child ended, and how.
+   * @param details How the child ended, its process id, and what else is known of why:
+   * `Deno.errors.ConnectionReset`, if the child left messages unread.
+   */
+  constructor(
+    message: string,
+    details: { status: Deno.CommandStatus; pid: number; cause?: unknown },
+  ) {
+    const { status, pid, cause } = details;
+    super(message, cause === undefined ? {} : { cause });
+    this.status = status;
+    this.pid = pid;
+  }
+}
+
+/** Say how a process ended: `code 1`, `SIGKILL`. */
+export function describeStatus({ code, signal }: Deno.CommandStatus): string {
+  return signal === null ? `code ${code}` : signal;
+}

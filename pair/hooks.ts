@@ -12,6 +12,8 @@ export interface LaunchOptions<In, Out> extends SpawnOptions<In, Out> {
 }
 
 export interface LaunchHooks {
+  /** The URL of the module that is started. */
+  readonly module?: string;
   /** Listen for a second connection. Not called over TCP. */
   attach?(place: { directory: string; token: string }): Attachment;
   /** Arguments that depend on the address, in place of `args`: the child is a module. */

@@ -43,7 +43,11 @@ export async function planModule<In, Out>(
     main,
     ...args,
   ];
-  return { ...options, env: { ...options.env, ...env }, [HOOKS]: { argsFor } };
+  return {
+    ...options,
+    env: { ...options.env, ...env },
+    [HOOKS]: { module: url.href, argsFor },
+  };
 }
 
 function resolveSpecifier(specifier: string | URL): URL {

@@ -82,3 +82,34 @@ testOver(
     b.abort();
   },
 );
+
+Deno.test("Channel.closed settles once the peer is known to have gone and what had arrived was read", async () => {
+  const failure = new Error("crash");
+  for (const reason of [undefined, failure]) {
+    const conn = new FakeConn();
+    const { promise: gone, resolve, reject } = Promise.withResolvers<void>();
+    const channel = new Channel(Object.assign(conn, { gone }));
+    if (reason) reject(reason);
+    else resolve();
+    assertEquals(await Promise.race([channel.closed, idle()]), undefined);
+    assertEquals(conn.closes, 0, "There may be more to read");
+    (await conn.reads.next()).resolve(null);
+    if (reason) assertStrictEquals(await reasonOf(channel.closed), reason);
+    else await channel.closed;
+    assertEquals(conn.closes, 1);
+  }
+});
+
+Deno.test("Channel.closed rejects if the peer is known to have failed after its end", async () => {
+  const failure = new Error("crash");
+  const conn = new FakeConn();
+  const { promise: gone, reject } = Promise.withResolvers<void>();
+  const channel = new Channel(Object.assign(conn, { gone }));
+  const received = channel.receive();
+  (await conn.reads.next()).resolve(null);
+  assertEquals(await received, null);
+  reject(failure);
+  assertStrictEquals(await reasonOf(channel.closed), failure);
+  assertStrictEquals(await reasonOf(channel.receive()), failure);
+  assertEquals(conn.closes, 1);
+});

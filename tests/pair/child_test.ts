@@ -2,10 +2,11 @@ import { fileURLToPath } from "node:url";
 import {
   assert,
   assertEquals,
+  assertInstanceOf,
   assertRejects,
   assertStrictEquals,
 } from "@std/assert";
-import { type Child, spawn } from "../../pair.ts";
+import { type Child, ExitError, spawn } from "../../pair.ts";
 import { modules } from "./fixtures.ts";
 import { py, python } from "./python.ts";
 import { LONG, Stage, test } from "./stage.ts";
@@ -226,10 +227,11 @@ test("Child[Symbol.asyncDispose]() ends the child on every way out of the block"
     await child.channel.send(new Uint8Array());
     while (true) await child.channel.send(new Uint8Array(1000));
   });
-  // What the system said, and no SuppressedError around it
+  // Its own class, and no SuppressedError around it
+  assertInstanceOf(failed, ExitError);
   assert(
-    failed instanceof Deno.errors.BrokenPipe ||
-      failed instanceof Deno.errors.ConnectionReset,
+    failed.cause instanceof Deno.errors.BrokenPipe ||
+      failed.cause instanceof Deno.errors.ConnectionReset,
   );
   {
     await using child = await begin();

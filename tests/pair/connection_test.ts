@@ -1,12 +1,20 @@
 import { assertEquals, assertRejects } from "@std/assert";
 import { Channel, type Connection } from "../../channel.ts";
 import { socketPair } from "../../pair.ts";
-import { DrainableConnection } from "../../pair/connection.ts";
+import { ChildConnection, Exit } from "../../pair/connection.ts";
+
+/** The exit of a child that was asked to end, and has not. */
+function pendingExit(): Exit {
+  const { promise: status } = Promise.withResolvers<Deno.CommandStatus>();
+  const exit = new Exit({ pid: 1, status }, "child");
+  exit.ask();
+  return exit;
+}
 
 /** Two channels, one of them over a connection that can drain. */
-async function channels(): Promise<[DrainableConnection, Channel, Channel]> {
+async function channels(): Promise<[ChildConnection, Channel, Channel]> {
   const [left, right] = await socketPair();
-  const connection = new DrainableConnection(left);
+  const connection = new ChildConnection(left, pendingExit(), { isUnix: true });
   return [connection, new Channel(connection), new Channel(right)];
 }
 
@@ -25,7 +33,7 @@ function unwritable(chunks: number, calls: string[]): Connection {
   };
 }
 
-Deno.test("DrainableConnection.close() discards what still comes until the peer ends", async () => {
+Deno.test("ChildConnection.close() discards what still comes until the peer ends", async () => {
   const [connection, a, b] = await channels();
   const received = a.receive();
   connection.drain();
@@ -38,7 +46,7 @@ Deno.test("DrainableConnection.close() discards what still comes until the peer 
   await Promise.all([a.closed, b.closed]);
 });
 
-Deno.test("DrainableConnection.close() lets the peer send on after receiving was cancelled", async () => {
+Deno.test("ChildConnection.close() lets the peer send on after receiving was cancelled", async () => {
   const [connection, a, b] = await channels();
   await a.readable.cancel();
   connection.drain();
@@ -49,9 +57,11 @@ Deno.test("DrainableConnection.close() lets the peer send on after receiving was
   await connection.closed;
 });
 
-Deno.test("DrainableConnection.close() discards what still comes after a failed write", async () => {
+Deno.test("ChildConnection.close() discards what still comes after a failed write", async () => {
   const calls: string[] = [];
-  const connection = new DrainableConnection(unwritable(2, calls));
+  const connection = new ChildConnection(unwritable(2, calls), pendingExit(), {
+    isUnix: false,
+  });
   connection.drain();
   await assertRejects(() => connection.write(new Uint8Array(1)));
   connection.close();
@@ -59,7 +69,7 @@ Deno.test("DrainableConnection.close() discards what still comes after a failed 
   assertEquals(calls, ["read", "read", "read", "close"]);
 });
 
-Deno.test("DrainableConnection.close() closes at once while the channel is still sending", async () => {
+Deno.test("ChildConnection.close() closes at once while the channel is still sending", async () => {
   const [connection, a, b] = await channels();
   a.send(new Uint8Array(5_000_000));
   connection.drain();
@@ -68,7 +78,7 @@ Deno.test("DrainableConnection.close() closes at once while the channel is still
   await assertRejects(() => b.receive());
 });
 
-Deno.test("DrainableConnection.closed resolves when the peer dies", async () => {
+Deno.test("ChildConnection.closed resolves when the peer dies", async () => {
   const [connection, a, b] = await channels();
   a.send(new Uint8Array(5_000_000));
   connection.drain();

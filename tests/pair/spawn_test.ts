@@ -10,7 +10,7 @@ import {
 } from "@std/assert";
 import { json, text } from "../../channel.ts";
 import { TruncatedFrameError } from "../../framing.ts";
-import { ConnectError, spawn, spawnModule } from "../../pair.ts";
+import { ConnectError, ExitError, spawn, spawnModule } from "../../pair.ts";
 import { dropped, write } from "./connections.ts";
 import { modules } from "./fixtures.ts";
 import { py, python } from "./python.ts";
@@ -77,7 +77,8 @@ for (const transport of ["unix", "tcp"] as const) {
       });
       assertEquals(await child.channel.receive(), "taco");
       assertEquals(await child.channel.receive(), " cat");
-      assertEquals(await child.channel.receive(), null);
+      if (code === 0) assertEquals(await child.channel.receive(), null);
+      else await assertRejects(() => child.channel.receive(), ExitError);
       assertEquals((await child.close()).code, code);
     }
   });
@@ -108,7 +109,7 @@ for (const transport of ["unix", "tcp"] as const) {
     assertEquals((await child.close()).code, 1);
   });
 
-  test(`Child.channel over ${transport} gives what arrived whole from a child that dies inside a frame`, async () => {
+  test(`Child.channel over ${transport} gives what arrived whole from a child that ends inside a frame`, async () => {
     await using stage = await Stage.set();
     for (
       const { bytes, received, expected } of [
@@ -118,7 +119,7 @@ for (const transport of ["unix", "tcp"] as const) {
     ) {
       await using child = await spawn(python, {
         args: py(
-          `connect(); send(b"whole"); parent.sendall(${bytes}); os.kill(os.getpid(), signal.SIGKILL)`,
+          `connect(); send(b"whole"); parent.sendall(${bytes})`,
         ),
         ...stage,
         transport,
@@ -130,8 +131,19 @@ for (const transport of ["unix", "tcp"] as const) {
         TruncatedFrameError,
       );
       assertEquals([error.received, error.expected], [received, expected]);
-      assertEquals((await child.close()).signal, "SIGKILL");
+      assertEquals((await child.close()).code, 0);
     }
+    // That it was killed says more
+    await using child = await spawn(python, {
+      args: py(
+        `connect(); send(b"whole"); parent.sendall(frame(b"x")[:3]); os.kill(os.getpid(), signal.SIGKILL)`,
+      ),
+      ...stage,
+      transport,
+      serialization: text(),
+    });
+    assertEquals(await child.channel.receive(), "whole");
+    await assertRejects(() => child.channel.receive(), ExitError);
   });
 
   test(`spawn() over ${transport} rejects at once when the child exits before it connects`, async () => {
