@@ -43,8 +43,9 @@ export interface SpawnOptions<In, Out = In> extends ChannelOptions<In, Out> {
   /** Group id of the child; the directory and the socket are given to it. */
   gid?: number | undefined;
   /**
-   * Ends the child: while it has not connected {@linkcode spawn} rejects with the
-   * signal's reason; later the child gets SIGTERM.
+   * Ends the child. While it has not connected, {@linkcode spawn} rejects with the
+   * signal's reason. Later the child gets SIGTERM, and after `gracePeriod` SIGKILL; what
+   * it still sends is received, and then, in place of the end, the reason.
    */
   signal?: AbortSignal | undefined;
   /**
@@ -80,8 +81,8 @@ export interface SpawnOptions<In, Out = In> extends ChannelOptions<In, Out> {
    */
   connectTimeout?: number | undefined;
   /**
-   * How long {@linkcode Child.close} waits before SIGTERM, and again before SIGKILL, in
-   * ms: 0 to 2_147_483_647.
+   * How long {@linkcode Child.close} waits before SIGTERM, and again before SIGKILL, and
+   * how long it is from SIGTERM to SIGKILL after `signal`, in ms: 0 to 2_147_483_647.
    *
    * @default {5_000}
    */

@@ -4,7 +4,8 @@ import {
   assertRejects,
   assertStrictEquals,
 } from "@std/assert";
-import { ConnectError, spawn } from "../../pair.ts";
+import { type Channel, text } from "../../channel.ts";
+import { ConnectError, ExitError, spawn } from "../../pair.ts";
 import { py, python } from "./python.ts";
 import { noProcess } from "./replace.ts";
 import { Stage, test } from "./stage.ts";
@@ -67,6 +68,106 @@ test("spawn() sends SIGTERM when its signal is aborted later", async () => {
     assertEquals((await child.status).signal, "SIGTERM");
     await puppet.ended();
   }
+});
+
+test("spawn() with a signal: its reason in place of the end, after what the child still says", async () => {
+  await using stage = await Stage.set();
+  const reason = new Error("no longer wanted");
+  for (const transport of ["unix", "tcp"] as const) {
+    for (
+      const hear of [
+        (channel: Channel<string>) => channel.receive(),
+        (channel: Channel<string>) => Array.fromAsync(channel),
+        (channel: Channel<string>) =>
+          channel.readable.pipeTo(new WritableStream()),
+        (channel: Channel<string>) => channel.closed,
+      ]
+    ) {
+      const controller = new AbortController();
+      const { signal } = controller;
+      const child = await spawn(python, {
+        args: py(`
+def end(*_):
+    send(b"last words")
+    sys.exit(0)
+signal.signal(signal.SIGTERM, end)
+connect()
+send(b"here")
+signal.pause()
+`),
+        ...stage,
+        signal,
+        transport,
+        serialization: text(),
+      });
+      const { channel } = child;
+      assertEquals(await channel.receive(), "here");
+      controller.abort(reason);
+      assertEquals(await channel.receive(), "last words");
+      assertStrictEquals(await hear(channel).catch((e) => e), reason);
+      assertStrictEquals(await channel.closed.catch((e) => e), reason);
+      assertEquals((await child.close()).code, 0);
+    }
+  }
+});
+
+test("spawn() with a signal kills a child that ignores SIGTERM after gracePeriod, though nobody calls close()", async () => {
+  await using stage = await Stage.set();
+  const controller = new AbortController();
+  const { signal } = controller;
+  const child = await spawn(python, {
+    args: py(
+      "signal.signal(signal.SIGTERM, lambda *_: send(b'no')); connect(); send(b'here'); obey()",
+    ),
+    ...stage,
+    signal,
+    gracePeriod: 300,
+    serialization: text(),
+  });
+  const puppet = await stage.puppet();
+  assertEquals(await child.channel.receive(), "here");
+  controller.abort();
+  assertEquals(await child.channel.receive(), "no");
+  const error = await assertRejects(() => child.channel.receive());
+  assertStrictEquals(error, signal.reason);
+  assertEquals((await child.status).signal, "SIGKILL");
+  await puppet.ended();
+});
+
+test("spawn() with a signal of a child that has half-closed gives the reason in place of the end", async () => {
+  await using stage = await Stage.set();
+  const controller = new AbortController();
+  const { signal } = controller;
+  await using child = await spawn(python, {
+    args: py(
+      "signal.signal(signal.SIGTERM, lambda *_: parent.shutdown(socket.SHUT_WR)); connect(); send(b'here'); obey()",
+    ),
+    ...stage,
+    signal,
+    gracePeriod: 200,
+  });
+  await stage.puppet();
+  await child.channel.receive();
+  controller.abort();
+  assertStrictEquals(
+    await child.channel.receive().catch((error) => error),
+    signal.reason,
+  );
+});
+
+test("spawn() with a signal that is aborted after a crash leaves the ExitError", async () => {
+  await using stage = await Stage.set();
+  const controller = new AbortController();
+  const { signal } = controller;
+  const child = await spawn(python, {
+    args: py("connect(); sys.exit(3)"),
+    ...stage,
+    signal,
+  });
+  await child.status;
+  controller.abort();
+  await assertRejects(() => child.channel.receive(), ExitError);
+  await child.close();
 });
 
 test("spawn() loses no abort of the moment in which the child comes in", async () => {
