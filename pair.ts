@@ -39,7 +39,6 @@ import {
   ConnectedChild,
   delaysOf,
   killAndRelease,
-  nameOf,
   waitForConnection,
   watch,
 } from "./pair/child.ts";
@@ -217,6 +216,12 @@ export async function spawn<In, Out>(
       "Cannot spawn detached child: signals to its process group require --allow-run in full",
     );
   }
+  if (options.transport === "stdio") {
+    // Only a parent of such a child loads it.
+    const { overPipes, takePipes } = await import("./pair/pipes.ts");
+    const process = start(command, overPipes(options), {});
+    return await takePipes(watch(process, command, options), options);
+  }
   const endpoint = await listen(options);
   const { address, directory } = endpoint;
   const server = new HandshakeServer(endpoint, hooks);
@@ -232,7 +237,7 @@ export async function spawn<In, Out>(
       ...attachment?.env,
       [TOKEN_VARIABLE]: token,
     });
-    const started = watch(process, nameOf(command, hooks), detached);
+    const started = watch(process, command, options);
     let child: ConnectedChild<In, Out> | undefined;
     try {
       const conn = await waitForConnection(process, server, {
@@ -265,7 +270,7 @@ async function listen<In, Out>(
   if (transport === "unix") return await listenUnix(options);
   if (transport !== "tcp") {
     throw new TypeError(
-      `Cannot use transport: "${transport}" is neither "unix" nor "tcp"`,
+      `Cannot use transport: "${transport}" is none of "unix", "tcp", "stdio"`,
     );
   }
   const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });

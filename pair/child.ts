@@ -5,7 +5,7 @@ import { ChildConnection, Exit, openChannel } from "./connection.ts";
 import { log, messageOf } from "./environment.ts";
 import { ConnectError, describeStatus } from "./errors.ts";
 import type { HandshakeServer } from "./handshake.ts";
-import type { Attachment, LaunchHooks } from "./hooks.ts";
+import { type Attachment, HOOKS, type LaunchOptions } from "./hooks.ts";
 import type { SpawnOptions } from "./options.ts";
 
 /** A child process and the channel to it: what `spawn()` and `spawnModule()` resolve to. */
@@ -197,12 +197,12 @@ export function delaysOf<In, Out>(
 }
 
 /** What was started, in short. */
-export function nameOf(command: string | URL, hooks?: LaunchHooks): string {
-  const full = hooks?.module ?? String(command);
+function nameOf(command: string | URL, module?: string): string {
+  const full = module ?? String(command);
   const name = full.startsWith("data:")
     ? "data:"
     : full.replace(/[?#].*$/, "").split(/[\\/]/).at(-1);
-  return hooks?.module === undefined ? `${name}` : `module ${name}`;
+  return module === undefined ? `${name}` : `module ${name}`;
 }
 
 /** Sends a signal to a child, or to its process group; to nobody once that is gone. */
@@ -216,12 +216,12 @@ export interface Started {
 }
 
 /** Watch over a process from its first moment on. */
-export function watch(
+export function watch<In, Out>(
   process: Deno.ChildProcess,
-  name: string,
-  detached: boolean | undefined,
+  command: string | URL,
+  { [HOOKS]: hooks, detached }: LaunchOptions<In, Out>,
 ): Started {
-  const exit = new Exit(process, name);
+  const exit = new Exit(process, nameOf(command, hooks?.module));
   const kill = (signal: Deno.Signal) => {
     // A group may outlive the process that it is named after.
     if (exit.isOver && !detached) return;

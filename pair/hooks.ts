@@ -16,8 +16,11 @@ export interface LaunchHooks {
   readonly module?: string;
   /** Listen for a second connection. Not called over TCP. */
   attach?(place: { directory: string; token: string }): Attachment;
-  /** Arguments that depend on the address, in place of `args`: the child is a module. */
-  argsFor?(address: Address): string[];
+  /**
+   * Arguments that depend on the address, in place of `args`: the child is a module. There is
+   * no address if it is connected by its standard input and output.
+   */
+  argsFor?(address?: Address): string[];
 }
 
 /** A second connection beside the channel, in the same directory and with the same token. */

@@ -94,11 +94,43 @@ export interface SpawnOptions<In, Out = In> extends ChannelOptions<In, Out> {
    */
   directory?: string | undefined;
   /**
-   * What connects the two: a Unix socket, or TCP on 127.0.0.1.
+   * What connects the two: a Unix socket, TCP on 127.0.0.1, or the child's standard input
+   * and output.
+   *
+   * With `"stdio"` the child need not know this module, nor run on this machine: a
+   * language server, `ssh host deno run child.ts`. There is no socket, no token and no
+   * variable, and nothing but `--allow-run` is needed; {@linkcode spawn} resolves once the
+   * process is started. `stdin` and `stdout` are then not to be set. A child of Deno calls
+   * `connectToParent({ transport: "stdio" })`.
    *
    * @default {"unix", and "tcp" on Windows}
    */
-  transport?: "unix" | "tcp" | undefined;
+  transport?: "unix" | "tcp" | "stdio" | undefined;
+}
+
+/** Options for {@linkcode connectToParent}. */
+export interface ConnectOptions<In, Out = In> extends ChannelOptions<In, Out> {
+  /**
+   * `"stdio"` if the parent called {@linkcode spawn} with that: the channel is the standard
+   * input and output of this process. What else would write to standard output goes to
+   * standard error from then on: `console`, `Deno.stdout`, `process.stdout`.
+   *
+   * Not seen, and so in the way of the messages, is what goes around those: `Deno.stdout.writable`
+   * that was taken before, a worker's `console`, a program that inherits descriptor 1. To be
+   * safe from them let the shell move the channel, `3<&0 4>&1 </dev/null >&2`, and name
+   * `descriptors`.
+   *
+   * @default {the socket that the environment tells of}
+   */
+  transport?: "stdio" | undefined;
+  /**
+   * With `transport: "stdio"`, the descriptors of the channel: to read from and to write to.
+   * Descriptors of pipes or sockets other than 0 and 1 are this process's from then on, and
+   * standard output is left as it is.
+   *
+   * @default {[0, 1]}
+   */
+  descriptors?: readonly [input: number, output: number] | undefined;
 }
 
 /** Options for {@linkcode spawnModule}. */

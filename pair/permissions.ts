@@ -57,16 +57,18 @@ export function grantsEverything(grants: Grants): boolean {
   return PERMISSION_NAMES.every((name) => grants[name] === true);
 }
 
-/** The flags of `deno run` for a child that may also use its socket. */
-export function permissionFlags(grants: Grants, address: Address): string[] {
-  const socket: Partial<Record<PermissionName, string[]>> = "path" in address
+/** The flags of `deno run` for a child that may also use its socket, if it has one. */
+export function permissionFlags(grants: Grants, address?: Address): string[] {
+  const socket: Partial<Record<PermissionName, string[]>> = !address
+    ? {}
+    : "path" in address
     ? {
       net: [`unix:${address.path}`],
       read: [address.path],
       write: [address.path],
     }
     : { net: [`127.0.0.1:${address.port}`] };
-  socket.env = [PATH_VARIABLE, PORT_VARIABLE, TOKEN_VARIABLE];
+  socket.env = address ? [PATH_VARIABLE, PORT_VARIABLE, TOKEN_VARIABLE] : [];
   if (log) socket.env.push(DEBUG_VARIABLE);
   return PERMISSION_NAMES.flatMap((name) => {
     const granted = grants[name] ?? [];

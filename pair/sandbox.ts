@@ -34,7 +34,7 @@ export async function planModule<In, Out>(
     permissions === "inherit" && grantsEverything(grants)
       ? { flags: [], env: {}, main: url.href }
       : await planSandbox(url, grants, denoArgs);
-  const argsFor = (address: Address) => [
+  const argsFor = (address?: Address) => [
     "run",
     "--no-prompt",
     ...flags,

@@ -73,7 +73,7 @@ test("spawn() sends SIGTERM when its signal is aborted later", async () => {
 test("spawn() with a signal: its reason in place of the end, after what the child still says", async () => {
   await using stage = await Stage.set();
   const reason = new Error("no longer wanted");
-  for (const transport of ["unix", "tcp"] as const) {
+  for (const transport of ["unix", "tcp", "stdio"] as const) {
     for (
       const hear of [
         (channel: Channel<string>) => channel.receive(),

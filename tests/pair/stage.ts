@@ -14,12 +14,11 @@ export class Puppet {
 
   constructor(hello: object, channel: Channel<string>) {
     assert("pid" in hello && typeof hello.pid === "number");
-    assert("TOKEN" in hello && typeof hello.TOKEN === "string");
-    assert("PATH" in hello && "PORT" in hello);
+    assert("TOKEN" in hello && "PATH" in hello && "PORT" in hello);
     this.pid = hello.pid;
     this.path = String(hello.PATH ?? "");
     this.port = Number(hello.PORT);
-    this.token = hello.TOKEN;
+    this.token = String(hello.TOKEN ?? "");
     this.#channel = channel;
   }
 
