@@ -67,6 +67,7 @@ export {
 export {
   Child,
   ConnectError,
+  type ConnectOptions,
   connectToParent,
   ExitError,
   socketPair,

@@ -27,7 +27,6 @@
 
 import type {
   Channel,
-  ChannelOptions,
   MaySerialize,
   ReceivedWith,
   SentWith,
@@ -50,7 +49,7 @@ import {
 } from "./pair/directory.ts";
 import {
   addressVariables,
-  DEBUG_VARIABLE,
+  commandOptions,
   isHeld,
   log,
   TOKEN_VARIABLE,
@@ -63,6 +62,7 @@ import {
 } from "./pair/handshake.ts";
 import { type Attachment, HOOKS, type LaunchOptions } from "./pair/hooks.ts";
 import type {
+  ConnectOptions,
   SocketPairOptions,
   SpawnModuleOptions,
   SpawnOptions,
@@ -83,7 +83,7 @@ export type {
 export type { FrameHeader, Framing, FramingOptions } from "./framing.ts";
 export { Child } from "./pair/child.ts";
 export { ConnectError, ExitError } from "./pair/errors.ts";
-export type { SocketPairOptions, SpawnModuleOptions, SpawnOptions };
+export type * from "./pair/options.ts";
 
 /**
  * Make two connected Unix sockets, each with both ends in this process: `UNIXSocket.pair`
@@ -306,19 +306,8 @@ function start<In, Out>(
   options: SpawnOptions<In, Out>,
   env: Record<string, string>,
 ): Deno.ChildProcess {
-  const { cwd, uid, gid } = options;
-  const process = new Deno.Command(command, {
-    args: options.args ?? [],
-    env: { ...options.env, ...env, ...(log && { [DEBUG_VARIABLE]: "1" }) },
-    clearEnv: options.clearEnv ?? false,
-    stdin: options.stdin ?? "null",
-    stdout: options.stdout ?? "inherit",
-    stderr: options.stderr ?? "inherit",
-    detached: options.detached ?? false,
-    ...(cwd !== undefined && { cwd }),
-    ...(uid !== undefined && { uid }),
-    ...(gid !== undefined && { gid }),
-  }).spawn();
+  const process = new Deno.Command(command, commandOptions(options, env))
+    .spawn();
   log?.(`started child ${process.pid}`);
   return process;
 }
@@ -400,6 +389,9 @@ export async function spawnModule<In, Out>(
  * Connect to the process that started this one by {@linkcode spawn} or
  * {@linkcode spawnModule}.
  *
+ * Or, with `transport: "stdio"`, by its standard input and output, which takes no permission:
+ * what else would write to standard output then goes to standard error.
+ *
  * Takes the variables out of the environment, so that children of this process do not
  * inherit them. Needs `--allow-net`, read and write access to the path, and
  * `--allow-env=SOCKETPAIR_PATH,SOCKETPAIR_PORT,SOCKETPAIR_TOKEN`; {@linkcode spawnModule}
@@ -418,25 +410,31 @@ export async function spawnModule<In, Out>(
  * @param options Framing, serialization and limits; they must be the parent's.
  * @returns The channel to the parent.
  * @throws {Error} If this process was not started so, or has connected already.
+ * @throws {TypeError} If one of `descriptors` is no open pipe or socket.
  * @throws {Deno.errors.NotCapable} If a permission is missing.
  * @throws {Deno.errors.NotFound} If the parent does not wait any more.
  */
 export function connectToParent<In, Out = In>(
-  options: ChannelOptions<In, Out> & WithSerialization<In, Out>,
+  options: ConnectOptions<In, Out> & WithSerialization<In, Out>,
 ): Promise<Channel<In, Out>>;
 /** Connect to the parent: messages are bytes. */
 export function connectToParent(
   options?:
-    & ChannelOptions<Uint8Array<ArrayBuffer>, Uint8Array>
+    & ConnectOptions<Uint8Array<ArrayBuffer>, Uint8Array>
     & WithoutSerialization,
 ): Promise<Channel<Uint8Array<ArrayBuffer>, Uint8Array>>;
 /** Connect to the process that started this one, with options of a type that may name a serialization. */
-export function connectToParent<Options extends ChannelOptions<unknown, never>>(
+export function connectToParent<Options extends ConnectOptions<unknown, never>>(
   options: Options & MaySerialize<Options>,
 ): Promise<Channel<ReceivedWith<Options>, SentWith<Options>>>;
 export async function connectToParent<In, Out>(
-  options: ChannelOptions<In, Out> = {},
+  options: ConnectOptions<In, Out> = {},
 ): Promise<Channel<In, Out>> {
+  if (options.transport === "stdio") {
+    // Only such a child loads it.
+    const { takeStdio } = await import("./pair/stdio.ts");
+    return openChannel(await takeStdio(options.descriptors), options);
+  }
   const { conn, remainingToken } = await takeConnection();
   try {
     const channel = openChannel(conn, options);

@@ -5,6 +5,7 @@ import {
   Channel,
   type ChannelOptions,
   type Connection,
+  type DuplexStream,
   type Serialization,
 } from "../channel.ts";
 import { log, messageOf } from "./environment.ts";
@@ -319,14 +320,14 @@ async function within(delay: number, ...promises: Promise<unknown>[]) {
   }
 }
 
-/** Make a channel over a connection; with `SOCKETPAIR_DEBUG` it is traced. */
+/** Make a channel over a stream; with `SOCKETPAIR_DEBUG` it is traced. */
 export function openChannel<In, Out>(
-  connection: Connection,
+  stream: Connection | DuplexStream,
   options: ChannelOptions<In, Out>,
 ): Channel<In, Out> {
   const serialization = serializationOf(options);
-  if (!log) return new Channel(connection, { ...options, serialization });
-  const channel = new Channel(connection, {
+  if (!log) return new Channel(stream, { ...options, serialization });
+  const channel = new Channel(stream, {
     ...options,
     serialization: traced(serialization, log),
   });

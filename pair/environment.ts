@@ -1,5 +1,7 @@
 /** What a process learns from its environment, and tells its children through theirs. */
 
+import type { SpawnOptions } from "./options.ts";
+
 export const PATH_VARIABLE = "SOCKETPAIR_PATH";
 export const PORT_VARIABLE = "SOCKETPAIR_PORT";
 export const TOKEN_VARIABLE = "SOCKETPAIR_TOKEN";
@@ -45,6 +47,26 @@ function takeVariable(name: string): string | undefined {
   const value = Deno.env.get(name);
   Deno.env.delete(name);
   return value || undefined;
+}
+
+/** The options of `Deno.Command` for a child. */
+export function commandOptions<In, Out>(
+  options: SpawnOptions<In, Out>,
+  env: Record<string, string>,
+): Deno.CommandOptions {
+  const { cwd, uid, gid } = options;
+  return {
+    args: options.args ?? [],
+    env: { ...options.env, ...env, ...(log && { [DEBUG_VARIABLE]: "1" }) },
+    clearEnv: options.clearEnv ?? false,
+    stdin: options.stdin ?? "null",
+    stdout: options.stdout ?? "inherit",
+    stderr: options.stderr ?? "inherit",
+    detached: options.detached ?? false,
+    ...(cwd !== undefined && { cwd }),
+    ...(uid !== undefined && { uid }),
+    ...(gid !== undefined && { gid }),
+  };
 }
 
 /** Whether this process holds a permission in full. */

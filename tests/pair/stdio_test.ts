@@ -2,12 +2,19 @@ import { assert, assertEquals, assertRejects } from "@std/assert";
 import { json, text } from "../../channel.ts";
 import { delimiter } from "../../framing.ts";
 import { type Child, spawn } from "../../pair.ts";
+import { fileURLToPath } from "node:url";
 import { runParent } from "./fixtures.ts";
 import { py, python } from "./python.ts";
 import { noProcess, setVariable } from "./replace.ts";
 import { Stage, test } from "./stage.ts";
 
 const stdio = { transport: "stdio" } as const;
+
+/** The arguments of Deno for a child that may do nothing. */
+function deno(name: string, ...args: string[]): string[] {
+  const module = new URL(`./children/stdio/${name}`, import.meta.url);
+  return ["run", "--no-prompt", fileURLToPath(module), ...args];
+}
 
 test("spawn() over stdio talks to a program that knows nothing of this module", async () => {
   await using child = await spawn("cat", {
@@ -226,3 +233,104 @@ test("Child over stdio leaves no descriptor open", async () => {
   }
   assertEquals(count(), before);
 }, Deno.build.os !== "linux");
+
+test("connectToParent() over stdio needs no permission", async () => {
+  await using child = await spawn(Deno.execPath(), {
+    args: deno("echo.ts"),
+    ...stdio,
+  });
+  const { channel } = child;
+  for (const size of [0, 1, 65_536, 5_000_000]) {
+    const message = new Uint8Array(size).fill(size % 251);
+    void channel.send(message);
+    assertEquals(await channel.receive(), message);
+  }
+  await channel.closeWrite();
+  assertEquals(await channel.receive(), null);
+  assertEquals((await child.close()).code, 0);
+});
+
+test("connectToParent() over stdio keeps what else is written out of the channel", async () => {
+  await using child = await spawn(Deno.execPath(), {
+    args: deno("talkative.ts"),
+    ...stdio,
+    stderr: "piped",
+    serialization: text(),
+  });
+  const [first, last, ...others] = await Array.fromAsync(child.channel);
+  assertEquals([first, others], ["first", []]);
+  const written = await child.process.stderr.text();
+  const said: string[] = JSON.parse(last ?? "");
+  assert(said.length > 30);
+  assertEquals(said.filter((word) => !written.includes(word)), []);
+});
+
+test("connectToParent() over stdio ends when the parent does, and lets the process end", async () => {
+  const code = `
+import { connectToParent } from ${
+    JSON.stringify(import.meta.resolve("../../mod.ts"))
+  };
+const parent = await connectToParent({ transport: "stdio" });
+await parent.send(new Uint8Array(1));
+await parent.close();
+await parent.closed;
+try {
+  await connectToParent({ transport: "stdio" });
+} catch (error) {
+  console.log(error.message);
+}
+`;
+  const child = await spawn(Deno.execPath(), {
+    args: ["eval", code],
+    ...stdio,
+    stderr: "piped",
+  });
+  assertEquals(await child.channel.receive(), new Uint8Array(1));
+  // Standard input is still open
+  assertEquals(await child.channel.receive(), null);
+  assertEquals((await child.status).code, 0);
+  assertEquals(
+    await child.process.stderr.text(),
+    'Cannot connect to parent: transport: "stdio" serves once, and a channel has it\n',
+  );
+  await child.close();
+});
+
+test("connectToParent() over stdio adopts descriptors that the shell has moved", async () => {
+  for (const size of [0, 10, 3_000_000]) {
+    await using child = await spawn("sh", {
+      args: [
+        "-c",
+        '"$@" 3<&0 4>&1 </dev/null >&2',
+        "sh",
+        Deno.execPath(),
+        ...deno("echo.ts", "3", "4"),
+      ],
+      ...stdio,
+      detached: true,
+    });
+    const message = new Uint8Array(size).fill(7);
+    void child.channel.send(message);
+    assertEquals(await child.channel.receive(), message);
+    await child.channel.closeWrite();
+    assertEquals(await child.channel.receive(), null);
+    assertEquals((await child.close()).code, 0);
+  }
+});
+
+test("connectToParent() over stdio names a descriptor that it cannot adopt", async () => {
+  const child = await spawn(Deno.execPath(), {
+    args: deno("echo.ts", "0", "999"),
+    ...stdio,
+    stderr: "piped",
+  });
+  assertEquals(await child.channel.receive().catch((e) => e.name), "ExitError");
+  const written = await child.process.stderr.text();
+  assert(
+    written.includes(
+      "Cannot connect to parent: descriptor 999 is no open pipe or socket",
+    ),
+    written,
+  );
+  await child.close();
+});

@@ -1,0 +1,117 @@
+/** The standard input and output of this process as its channel to the parent. */
+
+import { Console } from "node:console";
+import type { Socket } from "node:net";
+import process from "node:process";
+import { Writable } from "node:stream";
+import type { Connection, DuplexStream } from "../channel.ts";
+
+const STANDARD = [0, 1] as const;
+
+let isTaken = false;
+
+/**
+ * Take descriptors for a channel to the parent. If standard output is one of them, what else
+ * would write to it goes to standard error from now on.
+ */
+export async function takeStdio(
+  [input, output]: readonly [input: number, output: number] = STANDARD,
+): Promise<Connection | DuplexStream> {
+  if (isTaken) {
+    throw new Error(
+      'Cannot connect to parent: transport: "stdio" serves once, and a channel has it',
+    );
+  }
+  const { stdin, stdout } = Deno;
+  const write = stdout.write.bind(stdout);
+  const isStandard = input === STANDARD[0] && output === STANDARD[1];
+  const adopted = isStandard ? undefined : await adopt(input, output);
+  isTaken = true;
+  if (output === STANDARD[1]) redirectOutput();
+  return adopted ?? {
+    read: (buffer) => stdin.read(buffer),
+    write,
+    // Deno keeps descriptor 1 open until this process ends: then the parent sees the end.
+    closeWrite: () => Promise.resolve(),
+    close: () => stdin.close(),
+    ref() {},
+    unref() {},
+  };
+}
+
+async function adopt(input: number, output: number): Promise<DuplexStream> {
+  const { Socket } = await import("node:net");
+  let reading: Socket | undefined;
+  let fd = input;
+  try {
+    const isOne = input === output;
+    reading = new Socket({ fd, allowHalfOpen: true, writable: isOne });
+    fd = output;
+    const writing = isOne ? reading : new Socket({ fd, readable: false });
+    return {
+      readable: ReadableStream.from<Uint8Array>(reading),
+      writable: Writable.toWeb(writing),
+    };
+  } catch (error) {
+    reading?.destroy();
+    throw new TypeError(
+      `Cannot connect to parent: descriptor ${fd} is no open pipe or socket`,
+      { cause: error },
+    );
+  }
+}
+
+/** Let everything that writes to standard output write to standard error. */
+function redirectOutput() {
+  const { stdout, stderr } = Deno;
+  // The object itself: others have it already.
+  Object.defineProperties(stdout, {
+    write: { value: (bytes: Uint8Array) => stderr.write(bytes) },
+    writeSync: { value: (bytes: Uint8Array) => stderr.writeSync(bytes) },
+    writable: { get: () => stderr.writable },
+    isTerminal: { value: () => stderr.isTerminal() },
+  });
+  process.stdout.write = process.stderr.write.bind(process.stderr);
+  Object.defineProperty(process, "stdout", {
+    value: process.stderr,
+    configurable: true,
+    enumerable: true,
+  });
+  redirectConsole();
+}
+
+/** `console.error()` and its like stay as they are, and the others write as it does. */
+function redirectConsole() {
+  const { error, group } = console;
+  const lines = new Writable({
+    write(chunk, _encoding, onWritten) {
+      error("%s", String(chunk).replace(/\n$/, ""));
+      onWritten();
+    },
+  });
+  const { count, countReset, table, time, timeEnd, timeLog } = new Console(
+    lines,
+  );
+  const open = (...labels: unknown[]) => {
+    if (labels.length > 0) error(...labels);
+    // Without a label it prints nothing.
+    group();
+  };
+  Object.assign(console, {
+    log: error,
+    info: error,
+    debug: error,
+    dir: (value: unknown, options?: Deno.InspectOptions) =>
+      error("%s", Deno.inspect(value, options)),
+    dirxml: error,
+    count,
+    countReset,
+    table,
+    time,
+    timeEnd,
+    timeLog,
+    group: open,
+    groupCollapsed: open,
+    clear: () => {},
+  });
+}
