@@ -1,4 +1,3 @@
-import { fileURLToPath } from "node:url";
 import {
   assert,
   assertEquals,
@@ -6,6 +5,7 @@ import {
   assertNotEquals,
   assertStringIncludes,
 } from "@std/assert";
+import { examplesIn, makeProject, printedBy, run } from "./examples.ts";
 import { findPython, findRuby } from "./programs.ts";
 
 const ROOT = new URL("../", import.meta.url);
@@ -14,28 +14,15 @@ const README = await Deno.readTextFile(new URL("README.md", ROOT));
 const ruby = await findRuby();
 const python = await findPython();
 
-/** The examples by their names, `// parent.ts`; those without one are numbered. */
-function examples(): Map<string, string> {
-  const files = new Map<string, string>();
-  for (const [, code = ""] of README.matchAll(/```ts[^\n]*\n([^]*?)```/g)) {
-    const name = /^\/\/ (\w+\.ts)\n/.exec(code)?.[1];
-    files.set(name ?? `example${files.size}.ts`, code);
-  }
-  return files;
+const EXAMPLES = examplesIn(README);
+
+function codeOf(name: string): string {
+  return EXAMPLES.find((example) => example.name === name)?.code ?? "";
 }
 
-/** What an example says that it prints: the comments behind `console.log()`. */
-function printedBy(code: string): string {
-  return [...code.matchAll(/console\.log\(.*\/\/ (.*)\n/g)].map(([, text]) =>
-    `${text}\n`
-  ).join("");
-}
-
-async function makeProject(): Promise<string> {
-  const directory = await Deno.realPath(await Deno.makeTempDir());
-  for (const [name, code] of examples()) {
-    await Deno.writeTextFile(`${directory}/${name}`, code);
-  }
+/** A project of all examples, and what they need. */
+async function makeReadmeProject(): Promise<string> {
+  const directory = await makeProject(EXAMPLES);
   for (const name of ["echo.rb", "echo.py"]) {
     await Deno.copyFile(
       new URL(`tests/peers/${name}`, ROOT),
@@ -44,33 +31,7 @@ async function makeProject(): Promise<string> {
   }
   await Deno.mkdir(`${directory}/photos`);
   await Deno.writeTextFile(`${directory}/photos/a.txt`, "taco cat");
-  const { links, imports } = JSON.parse(
-    await Deno.readTextFile(new URL("deno.json", ROOT)),
-  );
-  const configuration = {
-    imports: {
-      ...imports,
-      "@socketpair/socketpair": new URL("mod.ts", ROOT).href,
-      "@socketpair/socketpair/descriptors":
-        new URL("descriptors.ts", ROOT).href,
-    },
-    links: links.map((link: string) => fileURLToPath(new URL(link, ROOT))),
-  };
-  await Deno.writeTextFile(
-    `${directory}/deno.json`,
-    JSON.stringify(configuration),
-  );
   return directory;
-}
-
-async function run(directory: string, args: string[]) {
-  const { success, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
-    args: ["run", ...args],
-    cwd: directory,
-    env: { LANG: "C" },
-  }).output();
-  assert(success, new TextDecoder().decode(stderr));
-  return new TextDecoder().decode(stdout);
 }
 
 /** The commands of its first shell block, without what stands for `deno` in them. */
@@ -127,14 +88,14 @@ Deno.test("README names peer tests that exist", async () => {
   }
 });
 
-for (const [name, code] of examples()) {
+for (const { name, code } of EXAMPLES) {
   if (/child/.test(name)) continue;
   Deno.test({
     name: `README example ${name} prints what it says`,
     ignore: name === "ruby.ts" && ruby.ignore,
     async fn() {
       assertNotEquals(printedBy(code), "");
-      const directory = await makeProject();
+      const directory = await makeReadmeProject();
       assertEquals(await run(directory, ["-A", name]), printedBy(code));
       await Deno.remove(directory, { recursive: true });
     },
@@ -145,12 +106,12 @@ Deno.test({
   name: "README example ruby.ts does the same with echo.py",
   ignore: python.ignore,
   async fn() {
-    const directory = await makeProject();
-    const code = examples().get("ruby.ts")?.replace(
+    const directory = await makeReadmeProject();
+    const code = codeOf("ruby.ts").replace(
       '"ruby"',
       JSON.stringify(python.command),
     ).replace("echo.rb", "echo.py");
-    await Deno.writeTextFile(`${directory}/python.ts`, code ?? "");
+    await Deno.writeTextFile(`${directory}/python.ts`, code);
     assertEquals(
       await run(directory, ["-A", "python.ts"]),
       "hello from python\ntac ocat\n",
@@ -163,13 +124,13 @@ Deno.test("README tells the least permissions of a parent", async () => {
   const flags =
     /^deno run (--allow-run .*) parent\.ts$/m.exec(README)?.[1]?.split(" ") ??
       [];
-  const directory = await makeProject();
+  const directory = await makeReadmeProject();
   await Deno.mkdir(`${directory}/sockets`);
-  const code = examples().get("parent.ts")?.replace(
+  const code = codeOf("parent.ts").replace(
     "{ serialization",
     `{ directory: "${directory}/sockets", serialization`,
   );
-  await Deno.writeTextFile(`${directory}/parent.ts`, code ?? "");
+  await Deno.writeTextFile(`${directory}/parent.ts`, code);
   const scoped = flags.map((flag) =>
     flag.replace("/run/app", `${directory}/sockets`)
   );
