@@ -4,6 +4,12 @@
  */
 const isContinuous = Deno.env.get("CI") === "true";
 
+/** Tests that CI may leave out too: their program is too large for some machines. */
+const MAY_BE_MISSING = [
+  "delimiter() of a zero byte has Chromium evaluate 1 + 1",
+  "docs/programs.md example chromium.ts prints what it says",
+];
+
 async function runDeno(...args: string[]) {
   console.log(`\n== deno ${args.join(" ")}`);
   const { code } = await new Deno.Command(Deno.execPath(), {
@@ -28,8 +34,13 @@ await Deno.remove(path);
 
 await runDeno("task", "test:doc");
 
-if (ignored.length > 0) {
-  console.error(`\nIgnored here, but not in CI:\n${ignored.join("\n")}`);
+const required = ignored.filter((name) => !MAY_BE_MISSING.includes(name));
+if (required.length > 0) {
+  console.error(`\nIgnored here, but not in CI:\n${required.join("\n")}`);
   if (isContinuous) Deno.exit(1);
+}
+const missing = ignored.filter((name) => MAY_BE_MISSING.includes(name));
+if (missing.length > 0) {
+  console.error(`\nIgnored, as Chromium is missing:\n${missing.join("\n")}`);
 }
 console.log("\nok");
