@@ -1,4 +1,4 @@
-import { assert } from "@std/assert";
+import { assert, assertEquals } from "@std/assert";
 import { fileURLToPath } from "node:url";
 import {
   findGo,
@@ -8,6 +8,8 @@ import {
   missing,
   type Program,
 } from "../programs.ts";
+import { text } from "../../channel.ts";
+import { spawn } from "../../pair.ts";
 import { assertReverses } from "./reversing.ts";
 
 const [node, perl, go, rust] = await Promise.all([
@@ -77,3 +79,25 @@ for (const { language, program, file, greeting, compile } of children) {
     },
   });
 }
+
+Deno.test({
+  name: "spawn() receives what the child in Node sends after the end",
+  ignore: node.ignore,
+  async fn() {
+    assert(node.command, missing);
+    const url = new URL("../../docs/children/echo.mjs", import.meta.url);
+    const atEnd = 'parent.on("end", () => parent.end());';
+    const later =
+      'parent.on("end", () => setImmediate(() => { send(Buffer.from("that was all")); parent.end(); }));';
+    const code = (await Deno.readTextFile(url)).replace(atEnd, later);
+    await using child = await spawn(node.command, {
+      args: ["--input-type=module", "--eval", code],
+      serialization: text(),
+    });
+    await child.channel.closeWrite();
+    assertEquals(await Array.fromAsync(child.channel), [
+      "hello from node",
+      "that was all",
+    ]);
+  },
+});
