@@ -95,6 +95,12 @@ export function findSshd(): Promise<Program> {
   });
 }
 
+/** Find a sudo that lets us be another user without a password. */
+export function findSudo(): Promise<Program> {
+  const args = ["--non-interactive", "--user=nobody", "true"];
+  return find(["sudo"], (sudo) => succeeds(sudo, { args }));
+}
+
 /** Find Chromium, the one program that may be missing in CI as well (`tests/ok.ts`). */
 export async function findChromium(): Promise<Program> {
   const { command } = await find(
