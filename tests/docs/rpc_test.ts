@@ -6,7 +6,7 @@ import {
 } from "@std/assert";
 import { RpcSession } from "npm:capnweb@0.12.0";
 import { transportOf } from "../../docs/rpc/transport.ts";
-import { spawnModule, text } from "../../mod.ts";
+import { ExitError, spawnModule, text } from "../../mod.ts";
 import type { Factory } from "./rpc_child.ts";
 
 async function open() {
@@ -78,7 +78,11 @@ Deno.test("docs/rpc rejects the pending call when the child dies", async () => {
   const { child, factory } = await open();
   await using _child = child;
   using _factory = factory;
-  await assertRejects(async () => await factory.burn(), Error);
+  const error = await assertRejects(
+    async () => await factory.burn(),
+    ExitError,
+  );
+  assertEquals(error.status.code, 3);
   assertEquals((await child.status).code, 3);
   await assertRejects(async () => await factory.made());
 });
