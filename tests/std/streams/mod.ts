@@ -6,3 +6,8 @@ export const DelimiterStream: new (
   delimiter: Uint8Array,
   options?: { disposition?: "suffix" | "prefix" | "discard" },
 ) => TransformStream<Uint8Array, Uint8Array> = streams.DelimiterStream;
+
+/** Divide a stream of text into lines. */
+export const TextLineStream: new (
+  options?: { allowCR?: boolean },
+) => TransformStream<string, string> = streams.TextLineStream;
