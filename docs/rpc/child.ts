@@ -1,5 +1,5 @@
 import { connectToParent, text } from "@socketpair/socketpair";
-import { RpcSession, RpcTarget } from "npm:capnweb@0.12.0";
+import { RpcSession, RpcTarget } from "capnweb";
 import { transportOf } from "./transport.ts";
 
 export class Kitchen extends RpcTarget {

@@ -1,5 +1,5 @@
 import { spawnModule, text } from "@socketpair/socketpair";
-import { RpcSession } from "npm:capnweb@0.12.0";
+import { RpcSession } from "capnweb";
 import type { Kitchen } from "./child.ts";
 import { transportOf } from "./transport.ts";
 

@@ -1,5 +1,5 @@
 import type { Channel } from "@socketpair/socketpair";
-import type { RpcTransport } from "npm:capnweb@0.12.0";
+import type { RpcTransport } from "capnweb";
 
 /** Carry the messages of Cap'n Web over a channel of text. */
 export function transportOf(channel: Channel<string>): RpcTransport {

@@ -1,4 +1,4 @@
-import { RpcSession, RpcTarget } from "npm:capnweb@0.12.0";
+import { RpcSession, RpcTarget } from "capnweb";
 import { transportOf } from "../../docs/rpc/transport.ts";
 import { connectToParent, text } from "../../mod.ts";
 

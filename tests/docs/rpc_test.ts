@@ -4,7 +4,7 @@ import {
   assertLessOrEqual,
   assertRejects,
 } from "@std/assert";
-import { RpcSession } from "npm:capnweb@0.12.0";
+import { RpcSession } from "capnweb";
 import { transportOf } from "../../docs/rpc/transport.ts";
 import { ExitError, spawnModule, text } from "../../mod.ts";
 import type { Factory } from "./rpc_child.ts";
