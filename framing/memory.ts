@@ -96,10 +96,13 @@ export class ReadBuffer {
       // A block that is more than half full is too small for what is being read.
       this.#reserve(BLOCK_LENGTH / 2);
     } else {
-      // What was lent from a block is left to V8.
+      // Blocks from which a message was lent are left to V8.
       if (this.#isLocked && this.#own?.length !== SHORT_READ_LENGTH) {
         this.#own = undefined;
       }
+      this.#retired = this.#retired.filter(({ memory }) =>
+        memory.length === SHORT_READ_LENGTH
+      );
       this.#reserve(SHORT_READ_LENGTH);
     }
     return this.#target = this.bytes.subarray(this.end);
