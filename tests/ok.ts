@@ -10,13 +10,22 @@ const MAY_BE_MISSING = [
   "docs/programs.md example chromium.ts prints what it says",
 ];
 
-async function runDeno(...args: string[]) {
-  console.log(`\n== deno ${args.join(" ")}`);
-  const { code } = await new Deno.Command(Deno.execPath(), {
-    args,
-    cwd: new URL("../", import.meta.url),
-  }).spawn().status;
+const ROOT = new URL("../", import.meta.url);
+
+async function run(command: string, ...args: string[]) {
+  console.log(`\n== ${[command, ...args].join(" ")}`);
+  const { code } = await new Deno.Command(command, { args, cwd: ROOT })
+    .spawn().status;
   if (code !== 0) Deno.exit(code);
+}
+
+/** What the README tells people to type. */
+async function testCommand(): Promise<[string, ...string[]]> {
+  const readme = await Deno.readTextFile(new URL("README.md", ROOT));
+  const line = /^npx -y deno@[0-9.]+ test -A$/m.exec(readme)?.[0];
+  if (line === undefined) throw new Error("README.md has no test command");
+  const [command = "", ...args] = line.split(" ");
+  return [command, ...args];
 }
 
 /** The tests that were left out, by the report that `deno test` writes. */
@@ -25,14 +34,14 @@ function ignoredIn(report: string): string[] {
   return Array.from(cases, ([, name = ""]) => name);
 }
 
-await runDeno("task", "check");
+await run(Deno.execPath(), "task", "check");
 
 const path = await Deno.makeTempFile();
-await runDeno("test", "-A", `--junit-path=${path}`);
+await run(...await testCommand(), `--junit-path=${path}`);
 const ignored = ignoredIn(await Deno.readTextFile(path));
 await Deno.remove(path);
 
-await runDeno("task", "test:doc");
+await run(Deno.execPath(), "task", "test:doc");
 
 const required = ignored.filter((name) => !MAY_BE_MISSING.includes(name));
 if (required.length > 0) {
