@@ -35,15 +35,12 @@ import { FrameDecoder } from "./framing/decoder.ts";
 import { assertBytes, decoderStreams } from "./framing/streams.ts";
 import { FrameEncoder } from "./framing/encoder.ts";
 import {
+  checkInteger,
   FrameSyntaxError,
   FrameTooLargeError,
   quote,
 } from "./framing/errors.ts";
-import {
-  checkInteger,
-  type Framing,
-  type FramingOptions,
-} from "./framing/types.ts";
+import type { Framing, FramingOptions } from "./framing/types.ts";
 
 export { contentLength } from "./framing/content_length.ts";
 export { delimiter, type DelimiterOptions } from "./framing/delimiter.ts";

@@ -1,18 +1,14 @@
 import {
   FrameSyntaxError,
   FrameTooLargeError,
+  maxFrameLengthOf,
   quote,
   TruncatedFrameError,
   ViewTooShortError,
 } from "./errors.ts";
 import { BLOCK_LENGTH, giveMemory, ReadBuffer, takeMemory } from "./memory.ts";
 import { triggerScavenge } from "./scavenge.ts";
-import {
-  type FrameHeader,
-  type Framing,
-  type FramingOptions,
-  maxFrameLengthOf,
-} from "./types.ts";
+import type { FrameHeader, Framing, FramingOptions } from "./types.ts";
 
 /**
  * Frames of up to this many bytes are read into a block and copied once they are whole. One

@@ -1,9 +1,5 @@
-import { FrameTooLargeError } from "./errors.ts";
-import {
-  type Framing,
-  type FramingOptions,
-  maxFrameLengthOf,
-} from "./types.ts";
+import { FrameTooLargeError, maxFrameLengthOf } from "./errors.ts";
+import type { Framing, FramingOptions } from "./types.ts";
 
 /** Writes messages as frames, into memory that the caller has. */
 export class FrameEncoder {
