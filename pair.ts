@@ -43,6 +43,7 @@ import {
 } from "./pair/child.ts";
 import { openChannel, serializationOf } from "./pair/connection.ts";
 import {
+  letIn,
   makeDirectory,
   removeDirectory,
   socketPath,
@@ -230,6 +231,7 @@ export async function spawn<In, Out>(
   try {
     if (directory !== undefined) {
       attachment = hooks?.attach?.({ directory, token });
+      await letIn(directory, options);
     }
     const args = hooks?.argsFor?.(address) ?? options.args ?? [];
     const process = start(command, { ...options, args }, {
@@ -280,19 +282,14 @@ async function listen<In, Out>(
 }
 
 async function listenUnix(
-  options: Pick<SpawnOptions<unknown>, "directory" | "uid" | "gid">,
+  options: Pick<SpawnOptions<unknown>, "directory">,
 ): Promise<Endpoint<Deno.UnixConn, { path: string }>> {
-  const { uid = null, gid = null } = options;
   const directory = await makeDirectory(options.directory);
   const path = socketPath(directory);
   let listener;
   try {
     listener = Deno.listen({ transport: "unix", path });
     log?.(`listening on ${path}`);
-    if (uid !== null || gid !== null) {
-      await Deno.chown(path, uid, gid);
-      await Deno.chown(directory, uid, gid);
-    }
     return { listener, address: { path }, directory };
   } catch (error) {
     listener?.close();

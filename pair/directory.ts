@@ -5,6 +5,12 @@ import { environment } from "./environment.ts";
 /** Bytes that `sockaddr_un.sun_path` holds before its final zero byte. */
 const MAX_PATH_LENGTH = Deno.build.os === "linux" ? 107 : 103;
 
+/** Bits of a mode: whoever is not the owner may write. */
+const OTHERS_WRITE = 0o022;
+
+/** Bit of a mode: in this directory only the owner of a file may replace it. */
+const STICKY = 0o1000;
+
 /** Make a directory that only this user can enter, and return its real path. */
 export async function makeDirectory(parent?: string): Promise<string> {
   if (parent === undefined) return await makeDefaultDirectory();
@@ -37,6 +43,52 @@ async function makeDefaultDirectory(): Promise<string> {
   }
   await Deno.remove(made);
   return await makeDirectory("/tmp");
+}
+
+/**
+ * Let another user connect to the sockets in a directory: they become its own, the directory
+ * never does. Nobody else can act there before.
+ *
+ * @throws {Deno.errors.PermissionDenied} If somebody else could replace the directory.
+ */
+export async function letIn(
+  directory: string,
+  user: { uid?: number | undefined; gid?: number | undefined },
+): Promise<void> {
+  const { uid = null, gid = null } = user;
+  if (uid === null && gid === null) return;
+  const parent = parentOf(directory);
+  try {
+    await checkOwners(directory);
+    for (const { name } of Deno.readDirSync(directory)) {
+      await Deno.chmod(`${directory}/${name}`, 0o600);
+      await Deno.chown(`${directory}/${name}`, uid, gid);
+    }
+    await Deno.chmod(directory, 0o711);
+  } catch (error) {
+    throw withDirectoryContext(parent, error);
+  }
+}
+
+/** Who may write where a directory lies, or owns that place, could replace the directory. */
+async function checkOwners(directory: string) {
+  const { uid: ownUid } = await Deno.stat(directory);
+  for (let path = directory; path !== "/";) {
+    path = parentOf(path);
+    const { uid, mode } = await Deno.stat(path);
+    const isOpen = (mode ?? 0) & OTHERS_WRITE && !((mode ?? 0) & STICKY);
+    const isForeign = uid !== 0 && uid !== ownUid;
+    if (!isOpen && !isForeign) continue;
+    throw new Deno.errors.PermissionDenied(
+      isForeign
+        ? `"${path}" belongs to user ${uid}, who could replace what is there`
+        : `"${path}" can be written by others, who could replace what is there`,
+    );
+  }
+}
+
+function parentOf(path: string): string {
+  return path.slice(0, path.lastIndexOf("/")) || "/";
 }
 
 /** Remove a directory and all that a child may have put in it. */

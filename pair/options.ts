@@ -38,9 +38,12 @@ export interface SpawnOptions<In, Out = In> extends ChannelOptions<In, Out> {
    * @default {false}
    */
   clearEnv?: boolean | undefined;
-  /** User id of the child; the directory and the socket are given to it. */
+  /**
+   * User id of the child; the socket is given to it, its directory is not. With `uid` or
+   * `gid`, nobody but this user and root may be able to replace what lies in `directory`.
+   */
   uid?: number | undefined;
-  /** Group id of the child; the directory and the socket are given to it. */
+  /** Group id of the child; the socket is given to it, its directory is not. */
   gid?: number | undefined;
   /**
    * Ends the child. While it has not connected, {@linkcode spawn} rejects with the

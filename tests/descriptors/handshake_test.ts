@@ -151,7 +151,8 @@ testSpawn("rejects when the child cannot be started", "", async (spawn) => {
 });
 
 Deno.test({
-  name: "spawnWithDescriptors() gives the socket to the user of the child",
+  name:
+    "spawnWithDescriptors() gives the socket to the user of the child, and never the directory",
   ignore: ignore || Deno.uid() !== 0 || !python.command,
   async fn() {
     const nobody = 65534;
@@ -162,7 +163,10 @@ Deno.test({
         args: [
           "-S",
           "-c",
-          `${connecting}${both}os._exit(os.getuid() == 65534)`,
+          `${connecting}
+path = os.environ["SOCKETPAIR_DESCRIPTORS_PATH"]
+found = [(s.st_uid, s.st_mode & 0o777) for s in [os.stat(os.path.dirname(path)), os.stat(path)]]
+${both}os._exit(os.getuid() == 65534 and found == [(0, 0o711), (65534, 0o600)])`,
         ],
         // It may not be let into the checkout
         cwd: "/",

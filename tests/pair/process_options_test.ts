@@ -1,4 +1,4 @@
-import { assertEquals } from "@std/assert";
+import { assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
 import { json, text } from "../../channel.ts";
 import { spawn } from "../../pair.ts";
 import { py, python } from "./python.ts";
@@ -77,16 +77,29 @@ test("spawn() with clearEnv gives the child its two variables and no more", asyn
 });
 
 test(
-  "spawn() with uid and gid gives them the directory and the socket",
+  "spawn() with uid and gid gives them the socket, and never the directory",
   async () => {
     await using stage = await Stage.set();
     await stage.open();
     const code = `
 import json
 path = os.environ["SOCKETPAIR_PATH"]
-owners = [[s.st_uid, s.st_gid, s.st_mode & 0o777] for s in [os.stat(os.path.dirname(path)), os.stat(path)]]
+directory = os.path.dirname(path)
+owners = [[s.st_uid, s.st_gid, s.st_mode & 0o777] for s in [os.stat(directory), os.stat(path)]]
+refused = []
+for attack in [
+    lambda: os.symlink("/etc/shadow", directory + "/d"),
+    lambda: os.unlink(path),
+    lambda: os.rename(path, directory + "/s2"),
+    lambda: os.rename(directory, directory + "2"),
+    lambda: os.listdir(directory),
+]:
+    try:
+        attack()
+    except PermissionError:
+        refused.append(True)
 connect()
-send(json.dumps([os.getuid(), os.getgid(), owners[0], owners[1][:2]]).encode())
+send(json.dumps([os.getuid(), os.getgid(), *owners, len(refused)]).encode())
 receive()
 `;
     const { directory } = stage;
@@ -94,8 +107,6 @@ receive()
       const [options, uid, gid] of [
         [{ uid: NOBODY, gid: NOBODY }, NOBODY, NOBODY],
         [{ uid: NOBODY }, NOBODY, 0],
-        [{ gid: NOBODY }, 0, NOBODY],
-        [{}, 0, 0],
       ] as const
     ) {
       await using child = await spawn(python, {
@@ -109,10 +120,83 @@ receive()
       assertEquals(await child.channel.receive(), [
         uid,
         gid,
-        [uid, gid, 0o700],
-        [uid, gid],
+        [0, 0, 0o711],
+        [uid, gid, 0o600],
+        5,
       ]);
       assertEquals(await stage.entries(), []);
+    }
+  },
+  !isRoot,
+);
+
+test(
+  "spawn() with gid alone gives it the socket",
+  async () => {
+    await using stage = await Stage.set();
+    await using child = await spawn(python, {
+      args: py(`
+import json
+status = os.stat(os.environ["SOCKETPAIR_PATH"])
+connect()
+send(json.dumps([os.getgid(), status.st_uid, status.st_gid, status.st_mode & 0o777]).encode())
+receive()
+`),
+      directory: stage.directory,
+      gid: NOBODY,
+      serialization: json(),
+    });
+    assertEquals(await child.channel.receive(), [NOBODY, 0, NOBODY, 0o600]);
+  },
+  !isRoot,
+);
+
+test(
+  "spawn() with uid refuses a directory in which others could replace what is there",
+  async () => {
+    await using stage = await Stage.set();
+    await stage.open();
+    const { directory } = stage;
+    const inner = `${directory}/inner`;
+    await Deno.mkdir(inner);
+    const attempt = (options: { uid?: number; gid?: number }) =>
+      spawn(python, {
+        args: py("connect()"),
+        cwd: directory,
+        directory: inner,
+        ...options,
+      });
+    try {
+      for (
+        const [path, mode, owner] of [
+          [inner, 0o777, 0],
+          [inner, 0o775, 0],
+          [inner, 0o755, NOBODY],
+          [inner, 0o1777, NOBODY],
+          [directory, 0o777, 0],
+          [directory, 0o755, NOBODY],
+          [directory, 0o755, 1],
+        ] as const
+      ) {
+        await Deno.chmod(path, mode);
+        await Deno.chown(path, owner, 0);
+        for (const options of [{ uid: NOBODY }, { gid: NOBODY }]) {
+          const error = await assertRejects(
+            () => attempt(options),
+            Deno.errors.PermissionDenied,
+          );
+          assertStringIncludes(error.message, `"${path}"`);
+          assertStringIncludes(error.message, "could replace what is there");
+        }
+        assertEquals(await Array.fromAsync(Deno.readDir(inner)), []);
+        await Deno.chmod(path, 0o755);
+        await Deno.chown(path, 0, 0);
+      }
+      // Sticky: only who has made a thing may replace it
+      await Deno.chmod(inner, 0o1777);
+      await using _ = await attempt({ uid: NOBODY });
+    } finally {
+      await Deno.remove(inner);
     }
   },
   !isRoot,
