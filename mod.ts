@@ -95,7 +95,11 @@ const MAX_LINE_LENGTH = 2 ** 32 - 1;
 
 /** Print what each process sends and receives. */
 async function converse(messages: string[]) {
-  await using child = await spawnModule(CHILD, { serialization: text() });
+  await using child = await spawnModule(CHILD, {
+    serialization: text(),
+    // Ours is trusted, and its lines are to stand between these
+    stdout: "inherit",
+  });
   for (const message of messages) {
     print(`sending: ${message} from process ${Deno.pid}`);
     await child.channel.send(message);

@@ -315,7 +315,9 @@ function start<In, Out>(
  * nor while it is loaded.
  *
  * The module finds `import.meta.main` false. What it imports from elsewhere must be in Deno's
- * cache (`deno cache`). What remains open to it is listed in `SECURITY.md`.
+ * cache (`deno cache`). What it prints is copied line by line. Symbolic links that lead out
+ * of its directory or up keep it from starting. What remains open to it is listed in
+ * `SECURITY.md`.
  *
  * Needs what {@linkcode spawn} needs.
  *
@@ -346,7 +348,8 @@ function start<In, Out>(
  * @throws {TypeError} If a path that must be granted holds a comma, which a flag cannot
  * express, or if `denoArgs` holds `-A`.
  * @throws {Deno.errors.NotSupported} In a compiled program, which has no `deno` to run a
- * module: use `spawn("deno", ...)` there.
+ * module: use `spawn("deno", ...)` there; and where this process was started with
+ * descriptors that it cannot close for the module.
  * @throws {Error} As {@linkcode spawn}.
  */
 export function spawnModule<In, Out = In>(
@@ -376,8 +379,9 @@ export async function spawnModule<In, Out>(
   }
   // Only a parent of modules loads it.
   const { planModule } = await import("./pair/sandbox.ts");
-  return await spawn(Deno.execPath(), {
-    ...await planModule(specifier, options),
+  const plan = await planModule(specifier, options);
+  return await spawn(plan.command, {
+    ...plan.options,
     serialization: serializationOf(options),
   });
 }

@@ -71,6 +71,8 @@ export class ConnectedChild<In, Out> extends Child<In, Out> {
   readonly #exit: Exit;
   readonly #gracePeriod: number;
   readonly #kill: Kill;
+  /** Resolves when nothing is left to do for the child. */
+  readonly #finished: Promise<void> | undefined;
   #closePromise: Promise<Deno.CommandStatus> | undefined;
 
   /**
@@ -79,7 +81,7 @@ export class ConnectedChild<In, Out> extends Child<In, Out> {
    * @param options Those of `spawn()`.
    */
   constructor(
-    { process, exit, kill }: Started,
+    { process, exit, kill, finished }: Started,
     conn: Connection,
     options: SpawnOptions<In, Out> & { isUnix: boolean },
   ) {
@@ -87,6 +89,7 @@ export class ConnectedChild<In, Out> extends Child<In, Out> {
     this.process = process;
     this.#exit = exit;
     this.#kill = kill;
+    this.#finished = finished;
     this.#gracePeriod = delaysOf(options).gracePeriod;
     const { isUnix, detached: isGroup, signal } = options;
     this.#connection = new ChildConnection(conn, exit, { isUnix, isGroup });
@@ -114,6 +117,7 @@ export class ConnectedChild<In, Out> extends Child<In, Out> {
         ladder.end.then(() => this.status),
       ]);
       await Promise.race([this.#connection.closed, ladder.end]);
+      await this.#finished;
       return status;
     } finally {
       ladder.leave();
@@ -213,6 +217,8 @@ export interface Started {
   readonly process: Deno.ChildProcess;
   readonly exit: Exit;
   readonly kill: Kill;
+  /** Resolves when nothing is left to do for it, which is some time after it has exited. */
+  readonly finished: Promise<void> | undefined;
 }
 
 /** Watch over a process from its first moment on. */
@@ -235,17 +241,17 @@ export function watch<In, Out>(
       if (!isGone) throw error;
     }
   };
-  return { process, exit, kill };
+  return { process, exit, kill, finished: hooks?.onStart?.(process) };
 }
 
 /** Kill a child that the caller will not get, and free what belongs to it. */
 export async function killAndRelease<In, Out>(
-  { process, exit, kill }: Started,
+  { process, exit, kill, finished }: Started,
   { stdin, stdout, stderr }: SpawnOptions<In, Out>,
 ): Promise<void> {
   if (stdin === "piped") await process.stdin.abort();
-  if (stdout === "piped") await process.stdout.cancel();
-  if (stderr === "piped") await process.stderr.cancel();
+  if (stdout === "piped") await release(process.stdout);
+  if (stderr === "piped") await release(process.stderr);
   try {
     kill("SIGKILL");
   } catch (error) {
@@ -256,6 +262,12 @@ export async function killAndRelease<In, Out>(
     return;
   }
   await exit.over;
+  await finished;
+}
+
+async function release(output: ReadableStream<Uint8Array>) {
+  // One that is copied is read to its end.
+  if (!output.locked) await output.cancel();
 }
 
 /** Wait for the child to connect, unless it exits, takes too long or is not wanted. */
@@ -293,12 +305,15 @@ export async function waitForConnection(
       }
     }
     if (typeof outcome === "object" && "read" in outcome) return outcome;
+    const reason = outcome === "late" ? undefined : await server.reason();
     const strangers = await server.close();
     const failure = outcome === "late"
       ? `did not connect in ${connectTimeout} ms`
       : `exited with ${describeStatus(outcome)} before it connected`;
     throw new ConnectError(
-      `Cannot connect to child ${process.pid}: it ${failure}`,
+      `Cannot connect to child ${process.pid}: it ${failure}${
+        reason === undefined ? "" : `: ${reason}`
+      }`,
       outcome === "late" ? { strangers } : { status: outcome, strangers },
     );
   } catch (error) {

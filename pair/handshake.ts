@@ -7,6 +7,8 @@
  *   `connectToParent()` writes that. So `spawnModule()` waits for the module's call, a
  *   connection that has written 63 right digits may take as long as the module takes to load,
  *   and if it closes it is no stranger, but a module that failed to load.
+ * - The reason: if the module cannot be started, the child writes `!` in place of the last
+ *   digit, then why, as UTF-8, and closes. Only who has written 63 right digits is believed.
  * - The marker connection: a child may connect, write the token and exit before the parent
  *   has accepted its connection. Connections are accepted in the order they were made. So,
  *   when the child has exited, the parent connects to itself and writes a marker in place
@@ -16,6 +18,7 @@
  */
 
 import { removeDirectory } from "./directory.ts";
+import type { Connection } from "../channel.ts";
 import { type Address, log, messageOf, takeAddress } from "./environment.ts";
 import type { LaunchHooks } from "./hooks.ts";
 
@@ -34,10 +37,25 @@ const MIN_HANDSHAKE_TIMEOUT = 100;
 /** Strangers that are remembered for `ConnectError.strangers`. */
 const MAX_STRANGERS = 1_000;
 
+/** What stands in place of the last digit before a reason. */
+const REASON_MARK = 0x21;
+
+/** Bytes of a reason that are read. */
+const MAX_REASON_LENGTH = 4_096;
+
+/** Deno's messages are colored. */
+// deno-lint-ignore no-control-regex -- a color begins with one
+const ANSI_COLOR = /\x1b\[[0-9;]*m/g;
+
+/** How long an exited child's reason may take to arrive, in ms. */
+const REASON_TIMEOUT = 1_000;
+
 /** A connection to the parent that has still to write the end of the token. */
 export interface PendingConnection {
-  readonly conn: Deno.Conn;
+  readonly conn: Connection;
   readonly remainingToken: string;
+  /** Called once it is taken. */
+  onTake?(): void;
 }
 
 /** Where {@linkcode handOver} leaves a connection: a global symbol. */
@@ -64,6 +82,7 @@ export async function takeConnection(): Promise<PendingConnection> {
   const connection: unknown = Reflect.get(globalThis, CONNECTION_KEY);
   if (isPendingConnection(connection)) {
     Reflect.deleteProperty(globalThis, CONNECTION_KEY);
+    connection.onTake?.();
     return connection;
   }
   const { address, token } = takeAddress();
@@ -86,10 +105,48 @@ export async function connect(address: Address): Promise<Deno.Conn> {
 }
 
 /** Write a part of the token. */
-export async function writeToken(conn: Deno.Conn, part: string): Promise<void> {
+export async function writeToken(
+  conn: Pick<Connection, "write">,
+  part: string,
+): Promise<void> {
   // No TextEncoder: loading Deno's takes a child 0.1 ms.
-  let bytes = Uint8Array.from(part, (digit) => digit.charCodeAt(0));
-  while (bytes.length > 0) bytes = bytes.subarray(await conn.write(bytes));
+  await writeAll(conn, Uint8Array.from(part, (digit) => digit.charCodeAt(0)));
+}
+
+/** Write, in place of the last digit, why there will be none, and close. */
+export async function writeReason(
+  conn: Deno.Conn,
+  reason: string,
+): Promise<void> {
+  try {
+    await writeAll(conn, Uint8Array.of(REASON_MARK));
+    await writeAll(conn, new TextEncoder().encode(reason));
+    conn.close();
+  } catch (error) {
+    // The parent waits no more, or the module has closed it.
+    log?.(`could not say why: ${messageOf(error)}`);
+  }
+}
+
+async function writeAll(conn: Pick<Connection, "write">, bytes: Uint8Array) {
+  let rest = bytes;
+  while (rest.length > 0) rest = rest.subarray(await conn.write(rest));
+}
+
+/** Read a reason to its end, as one line that a terminal can bear. */
+async function readReason(conn: Deno.Conn): Promise<string> {
+  const bytes = new Uint8Array(MAX_REASON_LENGTH);
+  let length = 0;
+  while (length < bytes.length) {
+    const read = await conn.read(bytes.subarray(length));
+    if (read === null) break;
+    length += read;
+  }
+  return new TextDecoder().decode(bytes.subarray(0, length))
+    .replace(ANSI_COLOR, "")
+    .replace(/\s+/g, " ")
+    .replace(/[\p{Cc}\p{Cf}]/gu, "\uFFFD")
+    .trim();
 }
 
 /** Where a {@linkcode HandshakeServer} listens. */
@@ -98,6 +155,13 @@ export interface Endpoint<Conn = Deno.Conn, At = Address> {
   readonly address: At;
   /** The directory of the socket; TCP needs none. */
   readonly directory?: string;
+}
+
+/** Whether these are all digits of a token but the last, alone or with the mark of a reason. */
+function isTokenStart(digits: Uint8Array, token: Uint8Array): boolean {
+  const length = TOKEN_LENGTH - 1;
+  return (digits.length === length || digits[length] === REASON_MARK) &&
+    equalTokens(digits.subarray(0, length), token.subarray(0, length));
 }
 
 /** A connection whose token has not arrived as a whole. */
@@ -131,6 +195,8 @@ export class HandshakeServer<Conn extends Deno.Conn = Deno.Conn> {
   #isRemoved = false;
   /** Ends the wait for a free place. */
   #onFreePlace = () => {};
+  /** Why the module was not started; pending from 63 right digits to the end of its handshake. */
+  #reason: PromiseWithResolvers<string | undefined> | undefined;
 
   constructor(endpoint: Endpoint<Conn>, hooks?: LaunchHooks) {
     this.#endpoint = endpoint;
@@ -159,6 +225,18 @@ export class HandshakeServer<Conn extends Deno.Conn = Deno.Conn> {
       log?.(`could not look for a late connection: ${messageOf(error)}`);
     } finally {
       conn?.close();
+    }
+  }
+
+  /** Why the module of a child that has exited was not started, if it said so. */
+  async reason(): Promise<string | undefined> {
+    const reason = this.#reason;
+    if (reason === undefined) return;
+    const timer = setTimeout(() => reason.resolve(undefined), REASON_TIMEOUT);
+    try {
+      return await reason.promise;
+    } finally {
+      clearTimeout(timer);
     }
   }
 
@@ -229,7 +307,9 @@ export class HandshakeServer<Conn extends Deno.Conn = Deno.Conn> {
         if (!handshake.end()) return;
         conn.close();
         // A module that failed to load is no stranger.
-        if (handshake.isExpected && this.#isForModule) return;
+        if (handshake.isExpected && this.#isForModule) {
+          return this.#reason?.resolve(undefined);
+        }
         this.#remember(new Error(`Dropped connection: ${why}`));
       },
     };
@@ -250,14 +330,15 @@ export class HandshakeServer<Conn extends Deno.Conn = Deno.Conn> {
           );
         }
         length += read;
-        if (
-          length === TOKEN_LENGTH - 1 &&
-          equalTokens(digits.subarray(0, length), token.subarray(0, length))
-        ) {
+        if (isTokenStart(digits.subarray(0, length), token)) {
           handshake.isExpected = true;
           clearTimeout(timer);
+          this.#reason ??= Promise.withResolvers();
         }
       }
+      const hasReason = this.#isForModule && handshake.isExpected &&
+        digits.at(-1) === REASON_MARK;
+      if (hasReason) this.#reason?.resolve(await readReason(conn));
     } catch (error) {
       return handshake.drop(messageOf(error));
     }

@@ -21,6 +21,8 @@ export interface LaunchHooks {
    * no address if it is connected by its standard input and output.
    */
   argsFor?(address?: Address): string[];
+  /** Called when the child has started; resolves when it has exited and nothing is left to do. */
+  onStart?(process: Deno.ChildProcess): Promise<void>;
 }
 
 /** A second connection beside the channel, in the same directory and with the same token. */

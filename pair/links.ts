@@ -52,7 +52,6 @@ export function refuseLinks(scope: Scope, socketDirectory?: string) {
   const written = scope.write === true ? [] : scope.write;
   const directories = [...scope.read, ...written]
     .filter((path) => !scope.own.includes(path));
-  if (directories.includes("/")) return;
   const roots = directories.flatMap(findRoot);
   const writable = scope.write === true
     ? ["/"]

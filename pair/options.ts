@@ -140,9 +140,26 @@ export interface ConnectOptions<In, Out = In> extends ChannelOptions<In, Out> {
 export interface SpawnModuleOptions<In, Out = In>
   extends SpawnOptions<In, Out> {
   /**
+   * Standard output of the child. By default what it writes there is copied to that of
+   * this process, line by line, and {@linkcode Child.close} waits for the last one.
+   * `"inherit"` is for a module that is trusted: it gets the terminal or the file itself,
+   * can read what is typed, and cut or change the file.
+   *
+   * @default {copied}
+   */
+  stdout?: "piped" | "inherit" | "null" | undefined;
+  /**
+   * Standard error of the child: as {@linkcode SpawnModuleOptions.stdout}.
+   *
+   * @default {copied}
+   */
+  stderr?: "piped" | "inherit" | "null" | undefined;
+  /**
    * What the child may do besides using its socket and reading its own directory.
    * `"inherit"` passes on each kind of permission that the parent holds in full, and
-   * nothing of the others.
+   * nothing of the others. What is granted may hold no symbolic link that leads out of it
+   * or up. `read` and `write` on the same directory are access to all files of the user:
+   * by `node:wasi` a module can make any link there.
    *
    * @default {"none"}
    */

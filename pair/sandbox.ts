@@ -4,24 +4,29 @@ import { dirname, resolve } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import type { Address } from "./environment.ts";
 import { HOOKS, type LaunchOptions } from "./hooks.ts";
+import { withoutInherited } from "./inherited.ts";
+import type { Scope } from "./links.ts";
 import type { SpawnModuleOptions } from "./options.ts";
+import { LineCopy } from "./output.ts";
 import {
   type Grants,
   grantsEverything,
   grantsOf,
   permissionFlags,
 } from "./permissions.ts";
+import { newOrigin, removeStorage } from "./storage.ts";
 import { startModule } from "./sandboxed_start.ts";
 
 /** The floors of this package: a file and a folder of that name each. */
 const FLOORS = ["framing", "channel", "pair", "descriptors"];
 
-/** Turn the options of `spawnModule()` into those of `spawn()`. */
+/** Turn what `spawnModule()` is given into what `spawn()` is. */
 export async function planModule<In, Out>(
   specifier: string | URL,
   options: SpawnModuleOptions<In, Out>,
-): Promise<LaunchOptions<In, Out>> {
+): Promise<{ command: string; options: LaunchOptions<In, Out> }> {
   const { args = [], denoArgs = [], permissions = "none" } = options;
+  const isOverStdio = options.transport === "stdio";
   const all = denoArgs.find((arg) => arg === "-A" || arg === "--allow-all");
   if (all !== undefined) {
     throw new TypeError(
@@ -30,11 +35,16 @@ export async function planModule<In, Out>(
   }
   const url = resolveSpecifier(specifier);
   const grants = grantsOf(permissions);
-  const { flags, env, main } =
-    permissions === "inherit" && grantsEverything(grants)
-      ? { flags: [], env: {}, main: url.href }
-      : await planSandbox(url, grants, denoArgs);
+  const isTrusted = permissions === "inherit" && grantsEverything(grants);
+  const origin = isTrusted ? undefined : newOrigin();
+  const { flags, env, main } = origin === undefined
+    ? { flags: [], env: {}, main: url.href }
+    : await planSandbox(url, grants, { origin, denoArgs, isOverStdio });
+  const program = isTrusted
+    ? { command: Deno.execPath(), args: [] }
+    : withoutInherited(Deno.execPath());
   const argsFor = (address?: Address) => [
+    ...program.args,
     "run",
     "--no-prompt",
     ...flags,
@@ -44,10 +54,39 @@ export async function planModule<In, Out>(
     ...args,
   ];
   return {
-    ...options,
-    env: { ...options.env, ...env },
-    [HOOKS]: { module: url.href, argsFor },
+    command: program.command,
+    options: {
+      ...options,
+      env: { ...options.env, ...env },
+      stdout: options.stdout ?? (isOverStdio ? undefined : "piped"),
+      stderr: options.stderr ?? "piped",
+      [HOOKS]: {
+        module: url.href,
+        argsFor,
+        async onStart(process) {
+          await copyOutput(process, options);
+          await process.status;
+          if (origin !== undefined) await removeStorage(origin, options.env);
+        },
+      },
+    },
   };
+}
+
+/** What the options say nothing of is copied line by line. */
+function copyOutput<In, Out>(
+  process: Deno.ChildProcess,
+  { stdout, stderr, transport }: SpawnModuleOptions<In, Out>,
+): Promise<unknown> {
+  const { status } = process;
+  const copies = [];
+  if (stdout === undefined && transport !== "stdio") {
+    copies.push(new LineCopy(process.stdout, Deno.stdout, status));
+  }
+  if (stderr === undefined) {
+    copies.push(new LineCopy(process.stderr, Deno.stderr, status));
+  }
+  return Promise.all(copies.map(({ ended }) => ended));
 }
 
 function resolveSpecifier(specifier: string | URL): URL {
@@ -69,17 +108,21 @@ function resolveSpecifier(specifier: string | URL): URL {
 async function planSandbox(
   url: URL,
   grants: Grants,
-  denoArgs: string[],
+  { origin, denoArgs, isOverStdio }: {
+    origin: string;
+    denoArgs: string[];
+    isOverStdio: boolean;
+  },
 ) {
   const directory = url.protocol === "file:"
     ? dirname(fileURLToPath(url))
     : undefined;
-  if (grants.read !== true) {
-    grants.read = [
-      ...grants.read ?? [],
-      ...directory === undefined ? [] : [directory],
-      ...ownFiles(),
-    ];
+  let scope = scopeOf(grants, directory);
+  if (scope !== undefined) grants.read = [...scope.read];
+  if (scope?.read.includes("/")) scope = undefined;
+  // To look for links; the start gives it up before it imports the module.
+  if (scope !== undefined && Deno.build.os !== "windows") {
+    grants.read = [...scope.read, "/"];
   }
   // --cached-only lets `import(url, { with: { type: "text" } })` fetch from everywhere.
   const hosts = [url.href, import.meta.url].flatMap(remoteHost);
@@ -88,7 +131,7 @@ async function planSandbox(
   }
   const noImport = grants.import !== true && grants.import.length === 0;
   const start = JSON.stringify(import.meta.resolve("./sandboxed_start.ts"));
-  const module = JSON.stringify({ specifier: url.href, directory });
+  const module = JSON.stringify({ specifier: url.href, scope, isOverStdio });
   const code = `import { ${startModule.name} } from ${start};
 await ${startModule.name}(${module});`;
   return {
@@ -101,7 +144,7 @@ await ${startModule.name}(${module});`;
       "--vendor=false",
       "--no-code-cache",
       // Otherwise the parent's localStorage and caches are the child's.
-      `--location=http://${crypto.randomUUID()}.invalid/`,
+      `--location=${origin}/`,
       ...noImport ? ["--deny-import"] : [],
     ],
     env: {
@@ -109,25 +152,46 @@ await ${startModule.name}(${module});`;
       OTEL_DENO: "false",
       DENO_CACHE_DB_MODE: "memory",
       DENO_KV_DB_MODE: "memory",
+      DENO_NO_UPDATE_CHECK: "1",
       // A host that may be imported from is otherwise one to send requests to.
-      ...(!noImport && grants.net !== true && !grants.net?.length
-        ? DEAD_PROXIES
-        : {}),
+      ...(noImport || grants.net === true ? {} : deadProxies(grants.net)),
     },
     main: `data:application/javascript,${encodeURIComponent(code)}`,
   };
 }
 
-const DEAD_PROXIES = {
-  ...Object.fromEntries(
-    ["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"].flatMap((name) => [
-      [name, "http://127.0.0.1:0"],
-      [name.toLowerCase(), "http://127.0.0.1:0"],
+/** What a module may use, unless it may read everything. */
+function scopeOf(
+  { read = [], write = [] }: Grants,
+  directory: string | undefined,
+): Scope | undefined {
+  if (read === true) return;
+  const own = ownFiles();
+  return {
+    read: [...read, ...directory === undefined ? [] : [directory], ...own],
+    own,
+    write,
+  };
+}
+
+/** Proxies that let requests through to the hosts that were granted, and to no others. */
+function deadProxies(granted: string[] = []): Record<string, string> {
+  const hosts = granted
+    .filter((host) => !/^(unix|vsock):/.test(host))
+    .map((host) => host.replace(/:\d+$/, "").replace(/^\*/, ""));
+  const variables = {
+    HTTP_PROXY: "http://127.0.0.1:0",
+    HTTPS_PROXY: "http://127.0.0.1:0",
+    ALL_PROXY: "http://127.0.0.1:0",
+    NO_PROXY: hosts.join(","),
+  };
+  return Object.fromEntries(
+    Object.entries(variables).flatMap(([name, value]) => [
+      [name, value],
+      [name.toLowerCase(), value],
     ]),
-  ),
-  NO_PROXY: "",
-  no_proxy: "",
-};
+  );
+}
 
 /** What a child imports of this package, if it is on this machine. */
 function ownFiles(): string[] {

@@ -1,33 +1,149 @@
 /** What the child of `spawnModule()` runs before the module, unless it is fully trusted. */
 
+import type { Connection } from "../channel.ts";
 import {
   type Address,
+  messageOf,
   PATH_VARIABLE,
   PORT_VARIABLE,
   takeAddress,
   TOKEN_VARIABLE,
 } from "./environment.ts";
-import { connect, handOver, writeToken } from "./handshake.ts";
+import { connect, handOver, writeReason, writeToken } from "./handshake.ts";
+import { refuseLinks, type Scope } from "./links.ts";
+
+// What the module could replace.
+const { exit } = Deno;
 
 /**
- * Connect, give up the right to, and import the module. So the socket's path is out of the
- * module's reach, which could otherwise make a directory of it.
+ * Connect, look for links that lead out, give up all rights that the module is not to have, and
+ * import it. So the socket's path is out of the module's reach, which could otherwise make a
+ * directory of it.
  *
- * @param module Its URL, and its directory if it is a file.
+ * @param module Its URL, and what it may use unless that is everything.
  */
 export async function startModule(
-  module: { specifier: string; directory?: string },
+  module: { specifier: string; scope?: Scope; isOverStdio: boolean },
 ): Promise<void> {
+  if (module.isOverStdio) {
+    confine(module.scope);
+    await import(module.specifier);
+    return;
+  }
   const { address, token } = takeAddress();
   const conn = await connect(address);
+  await writeToken(conn, token.slice(0, -1));
+  let isTaken = false;
+  try {
+    confine(module.scope, address);
+    const connection = new WatchedConnection(conn);
+    handOver({
+      conn: connection,
+      remainingToken: token.slice(-1),
+      onTake() {
+        isTaken = true;
+        connection.take();
+      },
+    });
+    await import(module.specifier);
+  } catch (error) {
+    if (!isTaken) await writeReason(conn, messageOf(error));
+    throw error;
+  }
+}
+
+/** Refuse links that lead out, and give up the rights that only this start needs. */
+function confine(scope?: Scope, address?: Address) {
+  if (scope !== undefined) {
+    refuseLinks(scope, address && directoryOf(address));
+    revokeReading();
+  }
+  if (address === undefined) return;
   revokeSocket(address);
   for (const variable of [PATH_VARIABLE, PORT_VARIABLE, TOKEN_VARIABLE]) {
     Deno.permissions.revokeSync({ name: "env", variable });
   }
-  await writeToken(conn, token.slice(0, -1));
-  handOver({ conn, remainingToken: token.slice(-1) });
-  if (module.directory !== undefined) refuseLinksOut(module.directory);
-  await import(module.specifier);
+}
+
+/**
+ * A connection that ends this process if it ends before the module has taken it: the parent is
+ * gone, and nobody else ends a module that never connects.
+ */
+class WatchedConnection implements Connection {
+  readonly #conn: Deno.Conn;
+  readonly #byte = new Uint8Array(1);
+  #isTaken = false;
+  /** The read that watches; the first read of the channel gets what it got. */
+  #watch: Promise<number | null> | undefined;
+
+  constructor(conn: Deno.Conn) {
+    this.#conn = conn;
+    conn.unref();
+    this.#watch = conn.read(this.#byte);
+    void this.#exitAtEnd(this.#watch);
+  }
+
+  async #exitAtEnd(watch: Promise<number | null>) {
+    let read: number | null = null;
+    try {
+      read = await watch;
+    } catch {
+      // It is closed.
+    }
+    if (read === null && !this.#isTaken) exit(1);
+  }
+
+  take() {
+    this.#isTaken = true;
+    this.#conn.ref();
+  }
+
+  read(buffer: Uint8Array): Promise<number | null> {
+    const watch = this.#watch;
+    if (watch === undefined) return this.#conn.read(buffer);
+    this.#watch = undefined;
+    return watch.then((read) => {
+      if (read !== null) buffer.set(this.#byte);
+      return read;
+    });
+  }
+
+  write(bytes: Uint8Array): Promise<number> {
+    return this.#conn.write(bytes);
+  }
+
+  closeWrite(): Promise<void> {
+    return this.#conn.closeWrite();
+  }
+
+  close(): void {
+    this.#conn.close();
+  }
+
+  ref(): void {
+    this.#conn.ref();
+  }
+
+  unref(): void {
+    this.#conn.unref();
+  }
+}
+
+function directoryOf(address: Address): string | undefined {
+  return "path" in address
+    ? address.path.slice(0, address.path.lastIndexOf("/"))
+    : undefined;
+}
+
+/** The right to read everything was for {@linkcode refuseLinks}; narrower ones stay. */
+function revokeReading() {
+  if (Deno.build.os === "windows") return;
+  const everything = { name: "read", path: "/" } as const;
+  if (Deno.permissions.revokeSync(everything).state === "granted") {
+    throw new Deno.errors.NotCapable(
+      "Cannot start module: it could read everything",
+    );
+  }
 }
 
 /**
@@ -39,8 +155,9 @@ function revokeSocket(address: Address) {
     const { path } = address;
     Deno.permissions.revokeSync({ name: "net", host: `unix:${path}` });
     const directory = path.slice(0, path.lastIndexOf("/"));
-    revokeUnless({ name: "read", path: directory }, { name: "read", path });
-    revokeUnless({ name: "write", path: directory }, { name: "write", path });
+    for (const name of ["read", "write"] as const) {
+      revokeUnless({ name, path: directory }, { name, path });
+    }
   } else {
     const host = `127.0.0.1:${address.port}`;
     revokeUnless({ name: "net", host: "127.0.0.1" }, { name: "net", host });
@@ -53,38 +170,4 @@ function revokeUnless(
 ) {
   if (Deno.permissions.querySync(wider).state === "granted") return;
   Deno.permissions.revokeSync(narrow);
-}
-
-/** Deno follows symbolic links out of a directory that may be read. */
-function refuseLinksOut(root: string) {
-  const realRoot = Deno.realPathSync(root);
-  const inside = realRoot.endsWith("/") ? realRoot : `${realRoot}/`;
-  const leadsInside = (path: string) => {
-    try {
-      return `${Deno.realPathSync(path)}/`.startsWith(inside);
-    } catch {
-      return false;
-    }
-  };
-  // By the path that is granted: the real one may be another.
-  const directories = [root];
-  for (const directory of directories) {
-    let entries;
-    try {
-      entries = [...Deno.readDirSync(directory)];
-    } catch (error) {
-      // What this user cannot read, the module cannot either.
-      if (error instanceof Deno.errors.PermissionDenied) continue;
-      throw error;
-    }
-    for (const { name, isDirectory, isSymlink } of entries) {
-      const path = `${directory}/${name}`;
-      if (isDirectory) directories.push(path);
-      if (isSymlink && !leadsInside(path)) {
-        throw new Deno.errors.NotCapable(
-          `Cannot start module: the symbolic link ${path} leads out of its directory, or nowhere`,
-        );
-      }
-    }
-  }
 }

@@ -50,6 +50,36 @@ except ConnectionResetError:
   }
 });
 
+test("spawnModule() in a parent that is killed: a child that has not connected ends", async () => {
+  const directory = await Deno.makeTempDir();
+  const code = `console.log(Deno.pid); setInterval(() => {}, 1e6);`;
+  const program = fileURLToPath(new URL("start.ts", parents));
+  const parent = new Deno.Command(Deno.execPath(), {
+    args: [
+      "run",
+      "-A",
+      program,
+      `data:text/javascript,${encodeURIComponent(code)}`,
+      "null",
+      "inherit",
+    ],
+    env: { TMPDIR: directory, NO_COLOR: "1" },
+    stdin: "null",
+    stdout: "piped",
+  }).spawn();
+  // The child holds it too: it ends when both have gone
+  let output = "";
+  for await (
+    const chunk of parent.stdout.pipeThrough(new TextDecoderStream())
+  ) {
+    output += chunk;
+    parent.kill("SIGKILL");
+  }
+  assertMatch(output, /^\d+\n$/);
+  await parent.status;
+  await Deno.remove(directory, { recursive: true });
+});
+
 for (const transport of ["unix", "tcp"] as const) {
   test(`Child over ${transport} is not fooled by a grandchild that holds the socket open`, async () => {
     await using stage = await Stage.set();

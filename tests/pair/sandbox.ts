@@ -1,5 +1,5 @@
 import { fileURLToPath } from "node:url";
-import { assert } from "@std/assert";
+import { assert, assertRejects } from "@std/assert";
 import { json, text } from "../../channel.ts";
 import {
   ConnectError,
@@ -105,6 +105,23 @@ export async function hear(
     if (error instanceof ConnectError) return [];
     throw error;
   }
+}
+
+/** Why a module was not started. */
+export async function refusal(
+  specifier: string | URL,
+  options: SpawnModuleOptions<string> = {},
+): Promise<string> {
+  const error = await assertRejects(
+    () =>
+      spawnModule(specifier, {
+        serialization: text(),
+        stderr: "null",
+        ...options,
+      }),
+    ConnectError,
+  );
+  return error.message;
 }
 
 /** Run all attacks of `sandbox/attacks`. */

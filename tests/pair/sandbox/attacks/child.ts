@@ -8,13 +8,21 @@
 import { Buffer } from "node:buffer";
 import { execFileSync } from "node:child_process";
 import { createSocket } from "node:dgram";
-import { copyFileSync, existsSync, openSync, readFileSync } from "node:fs";
-import { createRequire } from "node:module";
+import {
+  copyFileSync,
+  cpSync,
+  existsSync,
+  openSync,
+  readFileSync,
+} from "node:fs";
+import { Session } from "node:inspector";
+import { createRequire, registerHooks } from "node:module";
 import { connect } from "node:net";
 import { hostname } from "node:os";
 import process from "node:process";
 import { DatabaseSync } from "node:sqlite";
-import { writeHeapSnapshot } from "node:v8";
+import { setHeapSnapshotNearHeapLimit, writeHeapSnapshot } from "node:v8";
+import { WASI } from "node:wasi";
 import { Worker as NodeWorker } from "node:worker_threads";
 import { connectToParent } from "../../../../pair.ts";
 import { json } from "../../../../channel.ts";
@@ -123,6 +131,36 @@ const reading: Record<string, Attack> = {
     createRequire(import.meta.url)(t.secret.replace(".txt", ".json")),
   "require of code": (t) =>
     createRequire(import.meta.url)(t.secret.replace(".txt", ".ts")),
+  "Deno.permissions.request": async () => {
+    // The start of the module held this once
+    const { state } = await Deno.permissions.request({
+      name: "read",
+      path: "/",
+    });
+    if (state !== "granted") throw new Error(state);
+  },
+  "require by a hook": (t) => {
+    const hooks = registerHooks({
+      resolve: (specifier, context, next) =>
+        specifier === "hook:secret"
+          ? {
+            url: `file://${t.secret.replace(".txt", ".json")}`,
+            format: "json",
+            shortCircuit: true,
+          }
+          : next(specifier, context),
+    });
+    try {
+      createRequire(import.meta.url)("hook:secret");
+    } finally {
+      hooks.deregister();
+    }
+  },
+  "node:fs cp": (t) =>
+    cpSync(t.secret, `${t.directory}/${crypto.randomUUID()}`),
+  "process.loadEnvFile": (t) => process.loadEnvFile(t.secret),
+  "node:sqlite of a file that is there": (t) =>
+    new DatabaseSync(t.secret, { readOnly: true }).close(),
   "/proc/self/environ": () => Deno.readTextFile("/proc/self/environ"),
 };
 
@@ -204,6 +242,8 @@ const writing: Record<string, Attack> = {
       database.close();
     }
   },
+  "node:wasi": () => makeLink(import.meta.dirname ?? ""),
+  "node:v8 heap snapshot near the limit": () => setHeapSnapshotNearHeapLimit(1),
   "node:v8 heap snapshot": (t) => writeHeapSnapshot(`${t.directory}/w12`),
 };
 
@@ -317,6 +357,11 @@ const system: Record<string, Attack> = {
   "Deno.hostname": () => Deno.hostname(),
   "Deno.networkInterfaces": () => Deno.networkInterfaces(),
   "node:os hostname": () => hostname(),
+  "node:inspector": () => {
+    const session = new Session();
+    session.connect();
+    session.disconnect();
+  },
 };
 
 /** The parent has removed the socket and its directory once the child is in. */
@@ -324,6 +369,35 @@ const ownSocket: Record<string, Attack> = {
   "directory where the own socket was": (t) =>
     Deno.mkdir(ownPath ?? `${t.directory}/own/socket`, { recursive: true }),
 };
+
+/** By this interface a link can be made with no more than scoped permissions. */
+function makeLink(directory: string) {
+  const { instance } = minimalWasm();
+  const wasi = new WASI({
+    version: "preview1",
+    preopens: { "/": directory },
+  });
+  wasi.initialize(instance);
+  const { path_symlink } = wasi.wasiImport;
+  const { memory } = instance.exports;
+  const name = crypto.randomUUID();
+  new TextEncoder().encodeInto(`/etc${name}`, new Uint8Array(memory.buffer));
+  const made = path_symlink(0, 4, 3, 4, name.length);
+  if (made !== 0) throw new Error(`path_symlink: ${made}`);
+  Deno.removeSync(`${directory}/${name}`);
+}
+
+/** A memory of one page, and an `_initialize` that does nothing. */
+function minimalWasm() {
+  const code = "0061736d0100000001040160000003020100050301000107180206" +
+    "6d656d6f727902000b5f696e697469616c697a6500000a040102000b";
+  const instance = new WebAssembly.Instance(
+    new WebAssembly.Module(Uint8Array.fromHex(code)),
+  );
+  const { memory } = instance.exports;
+  if (!(memory instanceof WebAssembly.Memory)) throw new Error("no memory");
+  return { instance: { exports: { ...instance.exports, memory } } };
+}
 
 function staticImport(path: string): string {
   return `import secret from "file://${path}" with { type: "text" };`;
