@@ -524,12 +524,18 @@ export class Channel<In = Uint8Array<ArrayBuffer>, Out = In>
   }
 
   /**
-   * Close the channel at the end of an `await using` block.
+   * Close the channel at the end of an `await using` block. A failure of the channel is not
+   * thrown here, where it would hide the error that ends the block: it is in
+   * {@linkcode Channel.closed}, and in what {@linkcode Channel.close} returns.
    *
-   * @returns What {@linkcode Channel.close} returns.
+   * @returns A promise that resolves when the channel is closed.
    */
-  [Symbol.asyncDispose](): Promise<void> {
-    return this.close();
+  async [Symbol.asyncDispose](): Promise<void> {
+    try {
+      await this.close();
+    } catch {
+      // It has been said, or is in closed.
+    }
   }
 
   async #close() {

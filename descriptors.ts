@@ -236,7 +236,10 @@ export async function spawnWithDescriptors<In, Out>(
       child,
       descriptors,
       async [Symbol.asyncDispose]() {
-        await Promise.all([descriptors.close(), child.close()]);
+        await Promise.all([
+          descriptors[Symbol.asyncDispose](),
+          child[Symbol.asyncDispose](),
+        ]);
       },
     };
   } catch (error) {
@@ -318,7 +321,10 @@ export async function connectDescriptorsToParent<In, Out>(
       channel,
       descriptors,
       async [Symbol.asyncDispose]() {
-        await Promise.all([descriptors.close(), channel.close()]);
+        await Promise.all([
+          descriptors[Symbol.asyncDispose](),
+          channel[Symbol.asyncDispose](),
+        ]);
       },
     };
   } catch (error) {

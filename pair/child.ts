@@ -54,12 +54,17 @@ export abstract class Child<In = Uint8Array<ArrayBuffer>, Out = In>
   abstract close(): Promise<Deno.CommandStatus>;
 
   /**
-   * End the child at the end of an `await using` block, as {@linkcode Child.close}.
+   * End the child at the end of an `await using` block, as {@linkcode Child.close}. What
+   * that rejects with is not thrown here, where it would hide the error that ends the block.
    *
    * @returns A promise that resolves when the child has exited.
    */
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.close();
+    try {
+      await this.close();
+    } catch (error) {
+      log?.(`could not close child ${this.pid}: ${messageOf(error)}`);
+    }
   }
 }
 

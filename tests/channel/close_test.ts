@@ -87,12 +87,13 @@ testOver(
     await idle();
     const closed = a.close();
     assertStrictEquals(a.close(), closed);
-    assertStrictEquals(a[Symbol.asyncDispose](), closed);
+    const disposed = a[Symbol.asyncDispose]();
     await assertRejects(() => a.send(A), TypeError);
     assertEquals(await Promise.all(pending), [null, null, null]);
     assertEquals(await next, { value: undefined, done: true });
     assert((await read).done);
     await closed;
+    await disposed;
     assertStrictEquals(a.close(), closed);
     assertEquals(await a.receive(), null);
     assertEquals(await a.receiveInto(new Uint8Array(1)), null);

@@ -47,7 +47,6 @@ export function everythingOf(
     next: channel[Symbol.asyncIterator]().next(),
     closeWrite: channel.closeWrite(),
     close: channel.close(),
-    dispose: channel[Symbol.asyncDispose](),
     closed: channel.closed,
   };
 }

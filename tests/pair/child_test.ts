@@ -273,6 +273,8 @@ test("Child.close() rejects when the child may not be killed, and nothing is thr
   await Promise.race([closing, refused]);
   await puppet.start("sys.exit(3)");
   assertStrictEquals(await closing, refusal);
+  // It would hide the error that ends the block
+  await child[Symbol.asyncDispose]();
   assertEquals((await child.status).code, 3);
   globalThis.removeEventListener("error", onError);
   assertEquals(uncaught, []);
