@@ -55,6 +55,7 @@ export async function makeProject(
   return directory;
 }
 
+/** Run `deno run` in a project, whose own `bin` is looked into first for commands. */
 export async function run(
   directory: string,
   args: string[],
@@ -62,7 +63,10 @@ export async function run(
   const { success, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
     args: ["run", ...args],
     cwd: directory,
-    env: { LANG: "C" },
+    env: {
+      LANG: "C",
+      PATH: `${directory}/bin:${Deno.env.get("PATH")}`,
+    },
   }).output();
   assert(success, new TextDecoder().decode(stderr));
   return new TextDecoder().decode(stdout);
