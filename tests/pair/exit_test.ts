@@ -121,27 +121,28 @@ for (const options of ways) {
   });
 
   // A pipe does not tell what of it was not read
-  test(
-    `ExitError has what the system said as its cause (${over})`,
-    async () => {
-      await using stage = await Stage.set();
-      await using child = await spawn(python, {
-        args: py(`connect(); obey()`),
-        ...stage,
-        ...options,
-        ...TEXT,
-      });
-      const puppet = await stage.puppet();
-      // Not read: the system then resets the connection
-      await child.channel.send("for nobody");
-      const received = child.channel.receive();
-      await puppet.start("os._exit(5)");
-      const error = await assertRejects(() => received, ExitError);
-      assertInstanceOf(error.cause, Deno.errors.ConnectionReset);
-      assertEquals(error.status.code, 5);
-    },
-    options.transport === "stdio",
-  );
+  if (options.transport !== "stdio") {
+    test(
+      `ExitError has what the system said as its cause (${over})`,
+      async () => {
+        await using stage = await Stage.set();
+        await using child = await spawn(python, {
+          args: py(`connect(); obey()`),
+          ...stage,
+          ...options,
+          ...TEXT,
+        });
+        const puppet = await stage.puppet();
+        // Not read: the system then resets the connection
+        await child.channel.send("for nobody");
+        const received = child.channel.receive();
+        await puppet.start("os._exit(5)");
+        const error = await assertRejects(() => received, ExitError);
+        assertInstanceOf(error.cause, Deno.errors.ConnectionReset);
+        assertEquals(error.status.code, 5);
+      },
+    );
+  }
 
   test(`Channel.send() to a child that has crashed rejects with ExitError (${over})`, async () => {
     await using stage = await Stage.set();
