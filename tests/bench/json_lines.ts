@@ -4,6 +4,7 @@
 // usage: deno run -A tests/bench/json_lines.ts
 
 import { spawn as spawnNode } from "node:child_process";
+import process from "node:process";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import { TextLineStream } from "@std/streams";
@@ -46,9 +47,9 @@ const READERS: Record<string, Reader> = {
     return sum;
   },
   async "Deno.Command, TextLineStream, JSON.parse"() {
-    const process = new Deno.Command("cat", { args: [path], stdout: "piped" })
+    const cat = new Deno.Command("cat", { args: [path], stdout: "piped" })
       .spawn();
-    const lines = process.stdout
+    const lines = cat.stdout
       .pipeThrough(new TextDecoderStream())
       .pipeThrough(new TextLineStream());
     let sum = 0;
@@ -56,13 +57,13 @@ const READERS: Record<string, Reader> = {
       const { id }: Line = JSON.parse(line);
       sum += id;
     }
-    await process.status;
+    await cat.status;
     return sum;
   },
   async "node:readline in Deno, JSON.parse"() {
-    const process = spawnNode("cat", [path]);
+    const cat = spawnNode("cat", [path]);
     let sum = 0;
-    for await (const line of createInterface({ input: process.stdout })) {
+    for await (const line of createInterface({ input: cat.stdout })) {
       const { id }: Line = JSON.parse(line);
       sum += id;
     }
@@ -72,25 +73,33 @@ const READERS: Record<string, Reader> = {
 
 const EXPECTED = COUNT * (COUNT - 1) / 2;
 
-function show(title: string, times: number[]) {
-  const best = Math.min(...times);
-  const median =
-    times.toSorted((a, b) => a - b)[Math.floor(times.length / 2)] ??
-      0;
+interface Round {
+  /** From the start of the program to its end, in ms. */
+  time: number;
+  /** Processor time of the reader, all threads, in ms. */
+  cpu: number;
+}
+
+function show(title: string, rounds: Round[]) {
+  const time = Math.min(...rounds.map(({ time }) => time));
+  const cpu = Math.min(...rounds.map(({ cpu }) => cpu));
   console.log(
-    `${title.padEnd(42)} best ${best.toFixed(0).padStart(4)} ms, median ${
-      median.toFixed(0).padStart(4)
-    } ms, ${(COUNT / best).toFixed(0).padStart(4)} lines/ms`,
+    `${title.padEnd(42)} ${time.toFixed(0).padStart(4)} ms, processor ${
+      cpu.toFixed(0).padStart(4)
+    } ms, ${(COUNT / time).toFixed(0).padStart(5)} lines/ms`,
   );
 }
 
-const times = new Map<string, number[]>();
-for (const title of Object.keys(READERS)) times.set(title, []);
+const measured = new Map<string, Round[]>();
+for (const title of Object.keys(READERS)) measured.set(title, []);
 for (let round = 0; round < ROUNDS; round++) {
   for (const [title, read] of Object.entries(READERS)) {
     const began = performance.now();
+    const before = process.cpuUsage();
     const sum = await read();
-    times.get(title)?.push(performance.now() - began);
+    const { user, system } = process.cpuUsage(before);
+    const time = performance.now() - began;
+    measured.get(title)?.push({ time, cpu: (user + system) / 1000 });
     if (sum !== EXPECTED) throw new Error(`Cannot go on: ${title} lost lines`);
   }
 }
@@ -102,9 +111,9 @@ const node = await new Deno.Command("node", {
   ],
   stderr: "inherit",
 }).output();
-const { versions, times: nodeTimes }: {
+const { versions, rounds }: {
   versions: { node: string };
-  times: number[];
+  rounds: Round[];
 } = JSON.parse(new TextDecoder().decode(node.stdout));
 const { size } = await Deno.stat(path);
 await Deno.remove(path);
@@ -112,7 +121,7 @@ await Deno.remove(path);
 console.log(
   `${COUNT.toLocaleString("en")} lines, ${
     (size / 1e6).toFixed(1)
-  } MB; Deno ${Deno.version.deno}, Node ${versions.node}; ${ROUNDS} rounds`,
+  } MB; Deno ${Deno.version.deno}, Node ${versions.node}; best of ${ROUNDS}`,
 );
-for (const [title, list] of times) show(title, list);
-show("node:readline in Node, JSON.parse", nodeTimes);
+for (const [title, rounds] of measured) show(title, rounds);
+show("node:readline in Node, JSON.parse", rounds);

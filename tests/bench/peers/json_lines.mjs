@@ -3,16 +3,18 @@ import { spawn } from "node:child_process";
 import process from "node:process";
 import { createInterface } from "node:readline";
 
-const [, , path, rounds] = process.argv;
-const times = [];
-for (let round = 0; round < Number(rounds); round++) {
+const [, , path, count] = process.argv;
+const rounds = [];
+for (let round = 0; round < Number(count); round++) {
   const began = performance.now();
+  const before = process.cpuUsage();
   const cat = spawn("cat", [path]);
-  let count = 0;
+  let lines = 0;
   for await (const line of createInterface({ input: cat.stdout })) {
-    if (typeof JSON.parse(line).id === "number") count++;
+    if (typeof JSON.parse(line).id === "number") lines++;
   }
-  times.push(performance.now() - began);
-  if (count !== 100_000) throw new Error("Cannot go on: lines are lost");
+  const { user, system } = process.cpuUsage(before);
+  rounds.push({ time: performance.now() - began, cpu: (user + system) / 1000 });
+  if (lines !== 100_000) throw new Error("Cannot go on: lines are lost");
 }
-console.log(JSON.stringify({ versions: process.versions, times }));
+console.log(JSON.stringify({ versions: process.versions, rounds }));
