@@ -6,6 +6,8 @@
  * it by a {@linkcode Serialization}: {@linkcode bytes},
  * {@linkcode text}, {@linkcode json}, {@linkcode structured} or one of your own.
  *
+ * This module uses nothing of Deno: it also runs in Node and Bun (tested in Node 24 and Bun 1.4).
+ *
  * @example
  * ```ts
  * import { Channel, text } from "@socketpair/socketpair/channel";

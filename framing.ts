@@ -11,7 +11,8 @@
  * | {@linkcode delimiter} | `taco cat` `\n` | JSON lines, MCP; `\0`: Chrome's debugging pipe |
  *
  * {@linkcode FrameEncoderStream} and {@linkcode FrameDecoderStream} apply one to
- * web streams. This module uses nothing of Deno: it runs wherever web streams do.
+ * web streams. This module uses nothing of Deno: it runs wherever web streams do (tested in
+ * Node 24 and Bun 1.4).
  *
  * @example
  * ```ts

@@ -282,6 +282,8 @@ export function json<In = unknown, Out = In>(): Serialization<In, Out> {
  * A typed array is cloned with its whole buffer, as everywhere: of a small `Buffer` of
  * `node:buffer`, which shares one with others, send a copy.
  *
+ * Bun has no such format (tried: 1.4.5): there, each message is a `DataCloneError`.
+ *
  * @example
  * ```ts
  * import { structured } from "@socketpair/socketpair/channel";
@@ -307,8 +309,8 @@ export function structured<In = unknown, Out = In>(): Serialization<
     serialize(message) {
       // Not v8.serialize(): what that makes of two typed arrays shares, once it is
       // read, one buffer, so that transferring one would detach the other.
-      const serializer = new Serializer();
       try {
+        const serializer = new Serializer();
         serializer.writeHeader();
         serializer.writeValue(message);
         return serializer.releaseBuffer();
