@@ -1,3 +1,5 @@
+import { fileURLToPath } from "node:url";
+
 /** A program that peers need: its command, or `null` where it is missing. */
 export interface Program {
   command: string | null;
@@ -123,6 +125,25 @@ export async function manifestOf(name: string): Promise<{ version: string }> {
   return JSON.parse(await Deno.readTextFile(url));
 }
 
+/** Install what a lock file names. */
+function install(cwd: URL): Promise<boolean> {
+  return succeeds("npm", {
+    cwd,
+    args: [
+      "ci",
+      "--ignore-scripts",
+      "--no-audit",
+      "--prefer-offline",
+      "--loglevel=error",
+      // npm's own defaults let an unreachable registry hold up the tests for minutes
+      "--fetch-retries=1",
+      "--fetch-retry-mintimeout=1000",
+      "--fetch-timeout=30000",
+    ],
+    stderr: "inherit",
+  });
+}
+
 /** Find Node, and install the packages that its peers use unless they are there. */
 export function findNode(): Promise<Program> {
   const cwd = NODE_PEERS;
@@ -132,20 +153,24 @@ export function findNode(): Promise<Program> {
     if (!await succeeds(node, { args: ["-e", isNode] })) return false;
     // Needs no network, and fails when a package is missing or of another version
     if (await succeeds("npm", { cwd, args: ["ls"] })) return true;
-    return await succeeds("npm", {
-      cwd,
-      args: [
-        "ci",
-        "--ignore-scripts",
-        "--no-audit",
-        "--prefer-offline",
-        "--loglevel=error",
-        // npm's own defaults let an unreachable registry hold up the tests for minutes
-        "--fetch-retries=1",
-        "--fetch-retry-mintimeout=1000",
-        "--fetch-timeout=30000",
-      ],
-      stderr: "inherit",
-    });
+    return await install(cwd);
   });
+}
+
+const RUNTIMES = new URL("./peers/runtimes/", import.meta.url);
+
+/** Find the Node or Bun of `tests/peers/runtimes`, and install it unless it is there; else one that is as new. */
+export async function findRuntime(name: "node" | "bun"): Promise<Program> {
+  const { os, arch } = Deno.build;
+  const isArm = arch === "aarch64";
+  const path = name === "node"
+    ? `node-${os}-${isArm ? "arm64" : "x64"}/bin/node`
+    : `@oven/bun-${os}-${isArm ? arch : "x64"}/bin/bun`;
+  const command = fileURLToPath(new URL(`node_modules/${path}`, RUNTIMES));
+  const isNew = name === "node"
+    ? "process.exit(parseInt(process.versions.node) >= 24 && !process.versions.deno ? 0 : 1)"
+    : 'process.exit(process.versions.bun >= "1.4" ? 0 : 1)';
+  const works = (command: string) => succeeds(command, { args: ["-e", isNew] });
+  if (!await works(command)) await install(RUNTIMES);
+  return await find([command, name], works);
 }
