@@ -3,6 +3,8 @@
  * sentence each.
  */
 
+import { tryPublishing } from "./jsr/publishing.ts";
+
 /** The floors from the ground up: each has a face, `NAME.ts`, and rooms, `NAME/`. Those in one row are on one floor. */
 const FLOORS = [
   ["framing"],
@@ -32,7 +34,7 @@ function placeOf(path: string): Place {
 }
 
 /** The files below a directory by their paths from it, but those that begin with a dot and packages. */
-async function walk(root: URL, directory = ""): Promise<string[]> {
+export async function walk(root: URL, directory = ""): Promise<string[]> {
   const paths: string[] = [];
   for await (const entry of Deno.readDir(new URL(`./${directory}`, root))) {
     if (/^\.|^node_modules$/.test(entry.name)) continue;
@@ -256,26 +258,18 @@ export async function findDocumentationErrors(root: URL): Promise<string[]> {
   return violations;
 }
 
-const FOR_USERS = /^(deno\.json|LICENSE|README\.md|docs\/.*|tests\/std\/.*)$/;
+const FOR_USERS = /^(deno\.json|LICENSE|README\.md|docs\/.*)$/;
 
 /** Find sources that are not published, and what is published that is for us only. */
 export async function findWrongPublishing(root: URL): Promise<string[]> {
-  const { success, stderr } = await runDeno(
-    root,
-    "publish",
-    "--dry-run",
-    "--allow-dirty",
-  );
-  if (!success) return [`Cannot publish: ${stderr}`];
-  const published = [...stderr.matchAll(/^ +(file:.*) \([\d.]+\w+\)$/gm)].map((
-    [, url = ""],
-  ) => url.slice(root.href.length));
+  const files = await walk(root);
+  const { success, report, paths } = await tryPublishing(root, files);
+  if (!success) return [`Cannot publish: ${report}`];
   const sources = await sourcesOf(root);
   return [
-    ...sources.filter((path) => !published.includes(path))
+    ...sources.filter((path) => !paths.includes(path))
       .map((path) => `${path} is not published`),
-    ...published.filter((path) =>
-      !sources.includes(path) && !FOR_USERS.test(path)
-    ).map((path) => `${path} is published`),
+    ...paths.filter((path) => !sources.includes(path) && !FOR_USERS.test(path))
+      .map((path) => `${path} is published`),
   ];
 }

@@ -42,6 +42,7 @@ const ignored = ignoredIn(await Deno.readTextFile(path));
 await Deno.remove(path);
 
 await run(Deno.execPath(), "task", "test:doc");
+await run(Deno.execPath(), "publish", "--dry-run", "--allow-dirty");
 
 const required = ignored.filter((name) => !MAY_BE_MISSING.includes(name));
 if (required.length > 0) {
