@@ -174,3 +174,19 @@ export async function findRuntime(name: "node" | "bun"): Promise<Program> {
   if (!await works(command)) await install(RUNTIMES);
   return await find([command, name], works);
 }
+
+/**
+ * Find out whether `deno compile` has the runtime that it makes programs of: it is downloaded from dl.deno.land, which not
+ * every machine can reach (`tests/ok.ts`).
+ */
+export async function findCompiler(): Promise<Program> {
+  const directory = await Deno.makeTempDir();
+  await Deno.writeTextFile(`${directory}/empty.ts`, "");
+  const canCompile = await succeeds(Deno.execPath(), {
+    cwd: directory,
+    args: ["compile", "--output=empty", "empty.ts"],
+    signal: AbortSignal.timeout(120_000),
+  });
+  await Deno.remove(directory, { recursive: true });
+  return { command: Deno.execPath(), ignore: !canCompile };
+}
