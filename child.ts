@@ -54,7 +54,9 @@ function print(action: string, message: Uint8Array, where: string) {
   if (Deno.args.includes("--quiet")) return;
   const text = new TextDecoder().decode(message);
   // deno-lint-ignore no-console -- the output of the demo
-  console.log(JSON.stringify(`${action}: ${text} ${where} process ${Deno.pid}`));
+  console.log(
+    JSON.stringify(`${action}: ${text} ${where} process ${Deno.pid}`),
+  );
 }
 
 // A line of a file may be longer than the default limit.
