@@ -258,7 +258,8 @@ export async function findDocumentationErrors(root: URL): Promise<string[]> {
   return violations;
 }
 
-const FOR_USERS = /^(deno\.json|LICENSE|README\.md|docs\/.*)$/;
+const FOR_USERS =
+  /^(deno\.json|LICENSE|(README|CHANGELOG|SECURITY)\.md|docs\/.*)$/;
 
 /** Find sources that are not published, and what is published that is for us only. */
 export async function findWrongPublishing(root: URL): Promise<string[]> {
