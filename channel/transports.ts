@@ -134,7 +134,14 @@ export function streamTransport(
       await writer.write(bytes);
       return length;
     },
-    closeWrite: () => writer.close(),
+    async closeWrite() {
+      try {
+        await writer.close();
+      } catch {
+        // Of a stream that has failed or ended it says only that, and closed says why.
+        await writer.closed;
+      }
+    },
     cancel(reason) {
       markHandled(reader.cancel(reason));
       return true;

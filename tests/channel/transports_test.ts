@@ -160,6 +160,18 @@ Deno.test("Channel half-closes a plain DuplexStream by closing writable", async 
   await channel.closed;
 });
 
+Deno.test("Channel.close() rejects with why a plain DuplexStream failed", async () => {
+  const failure = new Error("The cable was cut");
+  const channel = new Channel({
+    readable: new ReadableStream(),
+    writable: new WritableStream({
+      start: (controller) => controller.error(failure),
+    }),
+  });
+  assertEquals(await assertRejects(() => channel.close()), failure);
+  assertEquals(await assertRejects(() => channel.closed), failure);
+});
+
 Deno.test("Channel constructor throws for bad limits and locked streams", () => {
   const [stream] = transformStreams();
   for (const bad of [-1, 1.5, NaN, Infinity]) {
