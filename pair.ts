@@ -242,7 +242,7 @@ export async function spawn<In, Out>(
     const started = watch(process, command, options);
     let child: ConnectedChild<In, Out> | undefined;
     try {
-      const conn = await waitForConnection(process, server, {
+      const conn = await waitForConnection(started, server, {
         connectTimeout,
         signal,
         attachment,

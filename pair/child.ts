@@ -45,9 +45,15 @@ export abstract class Child<In = Uint8Array<ArrayBuffer>, Out = In>
    * exited. After `gracePeriod` ms from this call, the sending of what is queued
    * included, it gets SIGTERM, and after as long again SIGKILL.
    *
+   * Standard output and error that are piped, and that nobody reads, are emptied and closed,
+   * and standard input that is piped is closed unless somebody has locked it. So no child
+   * waits for them, and no descriptor is left.
+   *
    * A failure of the channel is not thrown here: it is in `channel.closed`.
    *
    * @returns How the child exited. Each call returns the same promise.
+   * @throws {Error} What the system says where it does not tell how a child exits, since
+   * whoever started this process had it ignore SIGCHLD.
    * @throws {Deno.errors.PermissionDenied} If the child does not exit, and the system refuses
    * to signal it, since it has become another user's.
    */
@@ -76,6 +82,7 @@ export class ConnectedChild<In, Out> extends Child<In, Out> {
   readonly #exit: Exit;
   readonly #gracePeriod: number;
   readonly #kill: Kill;
+  readonly #options: PipeOptions;
   /** Resolves when nothing is left to do for the child. */
   readonly #finished: Promise<void> | undefined;
   #closePromise: Promise<Deno.CommandStatus> | undefined;
@@ -99,6 +106,7 @@ export class ConnectedChild<In, Out> extends Child<In, Out> {
     const { isUnix, detached: isGroup, signal } = options;
     this.#connection = new ChildConnection(conn, exit, { isUnix, isGroup });
     this.channel = openChannel(this.#connection, options);
+    this.#options = options;
     if (signal) this.#killOnAbort(signal);
   }
 
@@ -108,12 +116,18 @@ export class ConnectedChild<In, Out> extends Child<In, Out> {
   }
 
   close(): Promise<Deno.CommandStatus> {
-    return this.#closePromise ??= this.#close();
+    if (this.#closePromise === undefined) {
+      this.#closePromise = this.#close();
+      // Nobody may wait for it.
+      this.#closePromise.catch(() => {});
+    }
+    return this.#closePromise;
   }
 
   async #close(): Promise<Deno.CommandStatus> {
     this.#exit.ask();
     const ladder = this.#descend(this.#gracePeriod);
+    const release = emptyPipes(this.process, this.#options);
     try {
       this.#connection.drain();
       this.channel.close().catch(() => {});
@@ -126,6 +140,7 @@ export class ConnectedChild<In, Out> extends Child<In, Out> {
       return status;
     } finally {
       ladder.leave();
+      release();
       this.channel.abort(new Error("The child has exited"));
       this.#connection.destroy();
     }
@@ -175,6 +190,50 @@ export class ConnectedChild<In, Out> extends Child<In, Out> {
   }
 }
 
+/** Which of the standard streams are piped. */
+type PipeOptions = Pick<
+  SpawnOptions<unknown>,
+  "stdin" | "stdout" | "stderr"
+>;
+
+/**
+ * Close a pipe to a child, and read and drop what comes by others, so that the child does not
+ * wait for it: those that nobody uses.
+ *
+ * @returns A function that closes the pipes.
+ */
+function emptyPipes(
+  process: Deno.ChildProcess,
+  { stdin, stdout, stderr }: PipeOptions,
+): () => void {
+  if (stdin === "piped" && !process.stdin.locked) {
+    // It may be closed.
+    process.stdin.close().catch(() => {});
+  }
+  const outputs = [
+    ...stdout === "piped" ? [process.stdout] : [],
+    ...stderr === "piped" ? [process.stderr] : [],
+  ];
+  const readers = outputs.filter(({ locked }) => !locked)
+    .map((output) => output.getReader());
+  for (const reader of readers) void drop(reader);
+  return () => {
+    for (const reader of readers) {
+      // Somebody else may hold the child's end.
+      reader.cancel().catch(() => {});
+      reader.releaseLock();
+    }
+  };
+}
+
+async function drop(reader: ReadableStreamDefaultReader<Uint8Array>) {
+  try {
+    while (!(await reader.read()).done);
+  } catch {
+    // Nobody waits for it.
+  }
+}
+
 /** The signals that end a child, one after the other. */
 interface Ladder {
   /** Resolves after SIGKILL; rejects if the system refuses a signal. */
@@ -205,21 +264,14 @@ export function delaysOf<In, Out>(
   return delays;
 }
 
-/** What was started, in short. */
-function nameOf(command: string | URL, module?: string): string {
-  const full = module ?? String(command);
-  const name = full.startsWith("data:")
-    ? "data:"
-    : full.replace(/[?#].*$/, "").split(/[\\/]/).at(-1);
-  return module === undefined ? `${name}` : `module ${name}`;
-}
-
 /** Sends a signal to a child, or to its process group; to nobody once that is gone. */
 type Kill = (signal: Deno.Signal) => void;
 
 /** A process that was started, how it ends, and what ends it. */
 export interface Started {
   readonly process: Deno.ChildProcess;
+  /** What was started. */
+  readonly name: string;
   readonly exit: Exit;
   readonly kill: Kill;
   /** Resolves when nothing is left to do for it, which is some time after it has exited. */
@@ -232,7 +284,10 @@ export function watch<In, Out>(
   command: string | URL,
   { [HOOKS]: hooks, detached }: LaunchOptions<In, Out>,
 ): Started {
-  const exit = new Exit(process, nameOf(command, hooks?.module));
+  const kind = hooks?.module === undefined ? "" : "module ";
+  const full = shorten(hooks?.module ?? String(command));
+  const short = full.replace(/[?#].*$/, "").split(/[\\/]/).at(-1);
+  const exit = new Exit(process, kind + short);
   const kill = (signal: Deno.Signal) => {
     // A group may outlive the process that it is named after.
     if (exit.isOver && !detached) return;
@@ -246,7 +301,13 @@ export function watch<In, Out>(
       if (!isGone) throw error;
     }
   };
-  return { process, exit, kill, finished: hooks?.onStart?.(process) };
+  const finished = hooks?.onStart?.(process, exit.over);
+  return { process, name: kind + full, exit, kill, finished };
+}
+
+/** A module can be in its URL as a whole. */
+function shorten(name: string): string {
+  return name.startsWith("data:") ? "data:..." : name;
 }
 
 /** Kill a child that the caller will not get, and free what belongs to it. */
@@ -277,7 +338,7 @@ async function release(output: ReadableStream<Uint8Array>) {
 
 /** Wait for the child to connect, unless it exits, takes too long or is not wanted. */
 export async function waitForConnection(
-  process: Deno.ChildProcess,
+  { process, exit, name }: Started,
   server: HandshakeServer,
   { connectTimeout, signal, attachment }: {
     connectTimeout: number;
@@ -297,29 +358,37 @@ export async function waitForConnection(
     .then(([conn]) => conn);
   connected.catch(() => {});
   const waits = [connected, late, aborted.promise] as const;
+  const exited = exit.over.then(() => "exited" as const);
   try {
-    let outcome = await Promise.race([...waits, process.status]);
-    if (typeof outcome === "object" && "code" in outcome) {
+    let outcome = await Promise.race([...waits, exited]);
+    if (outcome === "exited") {
       // It may have connected before it exited.
       await Promise.race([server.acceptBacklog(), late, aborted.promise]);
       // The second time, too: the attachment looks once more before it heeds this.
       over.abort();
       const isAttached = await attached.then(() => true, () => false);
       if (isAttached) {
-        outcome = await Promise.race([server.admitted, outcome]);
+        outcome = await Promise.race([server.admitted, exited]);
       }
     }
-    if (typeof outcome === "object" && "read" in outcome) return outcome;
+    if (typeof outcome === "object") return outcome;
     const reason = outcome === "late" ? undefined : await server.reason();
     const strangers = await server.close();
+    const { status } = exit;
     const failure = outcome === "late"
-      ? `did not connect in ${connectTimeout} ms`
-      : `exited with ${describeStatus(outcome)} before it connected`;
+      ? `it did not connect in ${connectTimeout} ms`
+      : `it exited${
+        status ? ` with ${describeStatus(status)}` : ""
+      } before it connected`;
+    const why = reason ??
+      (outcome === "late" || status?.success
+        ? "does it call connectToParent()?"
+        : undefined);
     throw new ConnectError(
-      `Cannot connect to child ${process.pid}: it ${failure}${
-        reason === undefined ? "" : `: ${reason}`
+      `Cannot start ${name} (child ${process.pid}): ${failure}${
+        why === undefined ? "" : `: ${why}`
       }`,
-      outcome === "late" ? { strangers } : { status: outcome, strangers },
+      outcome === "exited" && status ? { status, strangers } : { strangers },
     );
   } catch (error) {
     over.abort(error);

@@ -77,6 +77,11 @@ export class Exit {
     return this.#isOver;
   }
 
+  /** How the child exited, if it has, and Deno says so. */
+  get status(): Deno.CommandStatus | undefined {
+    return this.#status;
+  }
+
   /** The child was asked to end, in general or by a signal. */
   ask(signal: Deno.Signal = "SIGTERM") {
     if (this.#isOver) return;

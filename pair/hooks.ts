@@ -22,7 +22,7 @@ export interface LaunchHooks {
    */
   argsFor?(address?: Address): string[];
   /** Called when the child has started; resolves when it has exited and nothing is left to do. */
-  onStart?(process: Deno.ChildProcess): Promise<void>;
+  onStart?(process: Deno.ChildProcess, exited: Promise<void>): Promise<void>;
 }
 
 /** A second connection beside the channel, in the same directory and with the same token. */

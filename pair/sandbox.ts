@@ -63,9 +63,9 @@ export async function planModule<In, Out>(
       [HOOKS]: {
         module: url.href,
         argsFor,
-        async onStart(process) {
-          await copyOutput(process, options);
-          await process.status;
+        async onStart(process, exited) {
+          await copyOutput(process, exited, options);
+          await exited;
           if (origin !== undefined) await removeStorage(origin, options.env);
         },
       },
@@ -76,15 +76,15 @@ export async function planModule<In, Out>(
 /** What the options say nothing of is copied line by line. */
 function copyOutput<In, Out>(
   process: Deno.ChildProcess,
+  exited: Promise<void>,
   { stdout, stderr, transport }: SpawnModuleOptions<In, Out>,
 ): Promise<unknown> {
-  const { status } = process;
   const copies = [];
   if (stdout === undefined && transport !== "stdio") {
-    copies.push(new LineCopy(process.stdout, Deno.stdout, status));
+    copies.push(new LineCopy(process.stdout, Deno.stdout, exited));
   }
   if (stderr === undefined) {
-    copies.push(new LineCopy(process.stderr, Deno.stderr, status));
+    copies.push(new LineCopy(process.stderr, Deno.stderr, exited));
   }
   return Promise.all(copies.map(({ ended }) => ended));
 }

@@ -7,7 +7,7 @@ async function reasonOf(code: string): Promise<string | undefined> {
   const child = await writeModule(root.path, { "child.ts": code });
   const message = await refusal(child);
   const said =
-    /^Cannot connect to child \d+: it exited with code (\d+) before it connected(.*)$/
+    /^Cannot start module file:.*child\.ts \(child \d+\): it exited with code (\d+) before it connected(.*)$/
       .exec(message);
   return said?.slice(1).join("");
 }
@@ -38,7 +38,7 @@ Deno.test("ConnectError says what a module threw while it was loaded", async () 
 
 Deno.test("ConnectError gives no reason where a module gave none", async () => {
   assertEquals(await reasonOf(`Deno.exit(3);`), "3");
-  assertEquals(await reasonOf(``), "0");
+  assertEquals(await reasonOf(``), "0: does it call connectToParent()?");
   assertEquals(await reasonOf(`queueMicrotask(() => { throw 1; });`), "1");
 });
 

@@ -267,11 +267,11 @@ test("spawn() kills a child that does not connect in connectTimeout", async () =
       assertMatch(
         error.message,
         new RegExp(
-          `^Cannot connect to child \\d+: it did not connect in ${connectTimeout} ms$`,
+          `^Cannot start .*python3 \\(child \\d+\\): it did not connect in ${connectTimeout} ms: does it call connectToParent\\(\\)\\?$`,
         ),
       );
       assertEquals(error.status, undefined);
-      const pid = Number(/\d+/.exec(error.message)?.[0]);
+      const pid = Number(/child (\d+)/.exec(error.message)?.[1]);
       // It has been reaped
       await assertRejects(
         // deno-lint-ignore require-await -- to reject
