@@ -141,8 +141,6 @@ export class ChildConnection implements Connection {
   /** Whether it was closed since the child has exited. */
   #hasLeft = false;
   #hasSendingEnded = false;
-  /** The write under way. */
-  #writing: Promise<unknown> | undefined;
   #isReading = false;
   #hasReadingEnded = false;
   /** Bytes that came after the child's exit. */
@@ -202,10 +200,8 @@ export class ChildConnection implements Connection {
   }
 
   async write(bytes: Uint8Array): Promise<number> {
-    const writing = this.#conn.write(bytes);
-    this.#writing = writing;
     try {
-      return await writing;
+      return await this.#conn.write(bytes);
     } catch (error) {
       this.#hasSendingEnded = true;
       if (this.#isClosed) throw error;
@@ -214,8 +210,6 @@ export class ChildConnection implements Connection {
         : error;
       await this.#judge(cause);
       throw cause;
-    } finally {
-      this.#writing = undefined;
     }
   }
 
@@ -296,21 +290,17 @@ export class ChildConnection implements Connection {
 
   /** Whether the child has closed its side only, as far as the system tells. */
   async #isAlive(): Promise<boolean> {
-    if (!this.#canProbe) return false;
-    while (!this.#hasSendingEnded) {
-      const isProbe = this.#writing === undefined;
-      const writing = this.#writing ?? this.#conn.write(new Uint8Array(0));
-      let isSettled = false;
-      const settled = writing.then(() => isSettled = true);
-      try {
-        // To one who has gone it would not wait.
-        await within(TURN_LENGTH, settled);
-      } catch {
-        return false;
-      }
-      if (isProbe || !isSettled) return true;
+    if (!this.#canProbe || this.#hasSendingEnded) return false;
+    let isSettled = false;
+    const probe = this.#conn.write(new Uint8Array(0)).then(
+      () => true,
+      () => false,
+    ).finally(() => isSettled = true);
+    // It waits only behind a write that waits itself: for somebody who lives.
+    for (let turn = 0; turn < QUIET_TURNS && !isSettled; turn++) {
+      await within(TURN_LENGTH, probe);
     }
-    return false;
+    return isSettled ? await probe : true;
   }
 }
 

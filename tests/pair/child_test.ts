@@ -279,3 +279,16 @@ test("Child.close() rejects when the child may not be killed, and nothing is thr
   globalThis.removeEventListener("error", onError);
   assertEquals(uncaught, []);
 });
+
+test("Child.close() waits as long as gracePeriod says, up to the longest delay of a timer", async () => {
+  await using stage = await Stage.set();
+  const child = await spawn(python, {
+    args: py("connect(); receive(); obey()"),
+    ...stage,
+    gracePeriod: LONG,
+  });
+  const closing = child.close();
+  const puppet = await stage.puppet();
+  await puppet.start("sys.exit(3)");
+  assertEquals((await closing).code, 3);
+});

@@ -254,6 +254,33 @@ test("Channel.receive() gives null at once when a child half-closes while a larg
   await sent;
 });
 
+test("Channel.receive() gives null at once when a child half-closes while many messages go to it", async () => {
+  await using stage = await Stage.set();
+  await using child = await spawn(python, {
+    args: py(`
+connect()
+obey()
+`),
+    ...stage,
+    gracePeriod: 2 ** 30,
+  });
+  const puppet = await stage.puppet();
+  let isOver = false;
+  const sending = (async () => {
+    while (!isOver) await child.channel.send(new Uint8Array(100_000));
+    await child.channel.closeWrite();
+  })();
+  await puppet.start(`
+parent.shutdown(socket.SHUT_WR)
+while receive() is not None: pass
+`);
+  assertEquals(await child.channel.receive(), null);
+  isOver = true;
+  await sending;
+  await puppet.start("sys.exit()");
+  assertEquals((await child.close()).code, 0);
+});
+
 test("Channel.receive() waits for the exit no longer than a second", async () => {
   await using stage = await Stage.set();
   for (const options of ways) {

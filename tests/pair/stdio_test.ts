@@ -1,7 +1,7 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { json, text } from "../../channel.ts";
 import { delimiter } from "../../framing.ts";
-import { type Child, spawn } from "../../pair.ts";
+import { type Child, spawn, spawnModule } from "../../pair.ts";
 import { fileURLToPath } from "node:url";
 import { runParent } from "./fixtures.ts";
 import { py, python } from "./python.ts";
@@ -333,4 +333,15 @@ test("connectToParent() over stdio names a descriptor that it cannot adopt", asy
     written,
   );
   await child.close();
+});
+
+test("spawnModule() over stdio starts a module that may do nothing, and needs no socket", async () => {
+  const module = new URL("./children/stdio/echo.ts", import.meta.url);
+  await using child = await spawnModule(module, {
+    ...stdio,
+    serialization: text(),
+  });
+  await child.channel.send("taco cat");
+  assertEquals(await child.channel.receive(), "taco cat");
+  assertEquals((await child.close()).code, 0);
 });
