@@ -302,6 +302,8 @@ export function watch<In, Out>(
     }
   };
   const finished = hooks?.onStart?.(process, exit.over);
+  // Nobody may call close().
+  finished?.catch(() => {});
   return { process, name: kind + full, exit, kill, finished };
 }
 
