@@ -315,7 +315,7 @@ function start<In, Out>(
  * nor while it is loaded.
  *
  * The module finds `import.meta.main` false. What it imports from elsewhere must be in Deno's
- * cache (`deno cache`). What it prints is copied line by line. Symbolic links that lead out
+ * cache (`deno cache`), or in `node_modules`. What it prints is copied line by line. Symbolic links that lead out
  * of its directory or up keep it from starting. What remains open to it is listed in
  * `SECURITY.md`.
  *

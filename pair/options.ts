@@ -166,9 +166,10 @@ export interface SpawnModuleOptions<In, Out = In>
   permissions?: Deno.PermissionOptions | undefined;
   /**
    * Further flags for `deno run`, after those of {@linkcode spawnModule}. A `--config` or
-   * `--no-config` there replaces the parent's configuration. Grant permissions by
-   * `permissions`, not here: a bare `--allow-read` beside the one for the child's own
-   * files is of no effect.
+   * `--no-config` there replaces the parent's configuration, the nearest `deno.json` or
+   * `package.json` above its main module. A configuration that a flag has given to the parent
+   * cannot be seen from inside, and belongs here. Grant permissions by `permissions`, not
+   * here: a bare `--allow-read` beside the one for the child's own files is of no effect.
    *
    * @default {[]}
    */

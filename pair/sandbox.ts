@@ -2,6 +2,7 @@
 
 import { dirname, resolve } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
+import { findConfiguration } from "./configuration.ts";
 import type { Address } from "./environment.ts";
 import { HOOKS, type LaunchOptions } from "./hooks.ts";
 import { withoutInherited } from "./inherited.ts";
@@ -39,7 +40,12 @@ export async function planModule<In, Out>(
   const origin = isTrusted ? undefined : newOrigin();
   const { flags, env, main } = origin === undefined
     ? { flags: [], env: {}, main: url.href }
-    : await planSandbox(url, grants, { origin, denoArgs, isOverStdio });
+    : await planSandbox(url, grants, {
+      origin,
+      denoArgs,
+      cwd: options.cwd,
+      isOverStdio,
+    });
   const program = isTrusted
     ? { command: Deno.execPath(), args: [] }
     : withoutInherited(Deno.execPath());
@@ -108,12 +114,17 @@ function resolveSpecifier(specifier: string | URL): URL {
 async function planSandbox(
   url: URL,
   grants: Grants,
-  { origin, denoArgs, isOverStdio }: {
+  { origin, denoArgs, cwd, isOverStdio }: {
     origin: string;
     denoArgs: string[];
+    cwd: string | URL | undefined;
     isOverStdio: boolean;
   },
 ) {
+  const configuration = await findConfiguration(denoArgs, {
+    mayWrite: grants.write === true || Boolean(grants.write?.length),
+    cwd,
+  });
   const directory = url.protocol === "file:"
     ? dirname(fileURLToPath(url))
     : undefined;
@@ -131,16 +142,19 @@ async function planSandbox(
   }
   const noImport = grants.import !== true && grants.import.length === 0;
   const start = JSON.stringify(import.meta.resolve("./sandboxed_start.ts"));
-  const module = JSON.stringify({ specifier: url.href, scope, isOverStdio });
+  const module = JSON.stringify({
+    specifier: url.href,
+    scope,
+    hint: configuration.hint,
+    isOverStdio,
+  });
   const code = `import { ${startModule.name} } from ${start};
 await ${startModule.name}(${module});`;
   return {
     flags: [
       "--cached-only",
       "--no-lock",
-      ...await configFlags(denoArgs),
-      // The parent's configuration may say to write node_modules and to run scripts.
-      "--node-modules-dir=none",
+      ...configuration.flags,
       "--vendor=false",
       "--no-code-cache",
       // Otherwise the parent's localStorage and caches are the child's.
@@ -213,33 +227,4 @@ function remoteHost(href: string): string[] {
       return ["jsr.io:443"];
   }
   return [];
-}
-
-/** The configuration nearest above the main module of this process. */
-async function configFlags(denoArgs: string[]): Promise<string[]> {
-  const isConfig = /^(--config|-c|--no-config)(=|$)/;
-  if (denoArgs.some((arg) => isConfig.test(arg))) return [];
-  if (!Deno.mainModule.startsWith("file:")) return ["--no-config"];
-  let directory = dirname(fileURLToPath(Deno.mainModule));
-  while (true) {
-    for (const name of ["deno.json", "deno.jsonc"]) {
-      const path = resolve(directory, name);
-      if (await isFile(path)) return [`--config=${path}`];
-    }
-    const parent = dirname(directory);
-    if (parent === directory) return ["--no-config"];
-    directory = parent;
-  }
-}
-
-/** Whether a file is there, and this process may know. */
-async function isFile(path: string): Promise<boolean> {
-  const { state } = await Deno.permissions.query({ name: "read", path });
-  if (state !== "granted") return false;
-  try {
-    return (await Deno.stat(path)).isFile;
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return false;
-    throw error;
-  }
 }

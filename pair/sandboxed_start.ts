@@ -20,14 +20,20 @@ const { exit } = Deno;
  * import it. So the socket's path is out of the module's reach, which could otherwise make a
  * directory of it.
  *
- * @param module Its URL, and what it may use unless that is everything.
+ * @param module Its URL, what it may use unless that is everything, and what to say if what
+ * it imports cannot be resolved.
  */
 export async function startModule(
-  module: { specifier: string; scope?: Scope; isOverStdio: boolean },
+  module: {
+    specifier: string;
+    scope?: Scope;
+    hint: string;
+    isOverStdio: boolean;
+  },
 ): Promise<void> {
   if (module.isOverStdio) {
     confine(module.scope);
-    await import(module.specifier);
+    await load(module);
     return;
   }
   const { address, token } = takeAddress();
@@ -45,7 +51,7 @@ export async function startModule(
         connection.take();
       },
     });
-    await import(module.specifier);
+    await load(module);
   } catch (error) {
     if (!isTaken) await writeReason(conn, messageOf(error));
     throw error;
@@ -62,6 +68,23 @@ function confine(scope?: Scope, address?: Address) {
   revokeSocket(address);
   for (const variable of [PATH_VARIABLE, PORT_VARIABLE, TOKEN_VARIABLE]) {
     Deno.permissions.revokeSync({ name: "env", variable });
+  }
+}
+
+/** Import the module; an error that a specifier cannot be resolved says what may help. */
+async function load({ specifier, hint }: { specifier: string; hint: string }) {
+  try {
+    await import(specifier);
+  } catch (error) {
+    if (
+      hint !== "" && error instanceof TypeError &&
+      /not a dependency|not prefixed with|in the node_modules/.test(
+        error.message,
+      )
+    ) {
+      error.message += `\n  note: ${hint}`;
+    }
+    throw error;
   }
 }
 

@@ -190,3 +190,7 @@ export async function findCompiler(): Promise<Program> {
   await Deno.remove(directory, { recursive: true });
   return { command: Deno.execPath(), ignore: !canCompile };
 }
+
+export function findNpm(): Promise<Program> {
+  return find(["npm"], (npm) => succeeds(npm, { args: ["--version"] }));
+}

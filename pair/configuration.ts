@@ -1,0 +1,257 @@
+/** The configuration that a module is loaded with: what this process resolves, it resolves. */
+
+import { dirname, matchesGlob, relative, resolve } from "node:path";
+import { fileURLToPath } from "node:url";
+import { environment } from "./environment.ts";
+
+/** How `deno run` is told. */
+export interface Configuration {
+  readonly flags: readonly string[];
+  /** What is to be said when the module imports what cannot be resolved. */
+  readonly hint: string;
+}
+
+/** A directory that holds a configuration, and what of it matters here. */
+interface Place {
+  readonly directory: string;
+  /** The path of its `deno.json` or `deno.jsonc`. */
+  readonly config: string | undefined;
+  readonly hasPackage: boolean;
+  readonly nodeModulesDir: unknown;
+  /** Patterns of the directories that share this configuration. */
+  readonly members: readonly string[];
+}
+
+const CONFIG_NAMES = ["deno.json", "deno.jsonc"];
+const PACKAGE_NAME = "package.json";
+
+const UNSEEN =
+  "what a flag has told this process (--config, --import-map) cannot be seen from inside: repeat it in denoArgs";
+
+/**
+ * Find the configuration of this process as Deno does: the nearest directory above its main
+ * module that holds a `deno.json` or a `package.json`, and the workspace that this belongs to.
+ *
+ * `node_modules` is used where Deno uses it as it stands, and never written. With it, Deno opens
+ * each path that has `node_modules` in it once it has looked where that leads. A module that may
+ * write can change that in between (tried), and gets its packages from Deno's cache.
+ *
+ * @param denoArgs The flags of the user: a configuration there replaces this one.
+ * @param child Whether it may write anything, and its current directory.
+ * @throws {Deno.errors.NotCapable} If a configuration is there, and may not be read.
+ */
+export async function findConfiguration(
+  denoArgs: readonly string[],
+  { mayWrite, cwd = "." }: {
+    mayWrite: boolean;
+    cwd?: string | URL | undefined;
+  },
+): Promise<Configuration> {
+  const named = namedConfig(denoArgs);
+  let places: Place[] = [];
+  let flags: string[] = [];
+  if (named === undefined) {
+    places = await findPlaces();
+    const config = places.find(({ config }) => config !== undefined)?.config;
+    flags = [config === undefined ? "--no-config" : `--config=${config}`];
+  } else if (named !== "") {
+    const directory = cwd instanceof URL ? fileURLToPath(cwd) : cwd;
+    const path = resolve(directory, named);
+    if (isReadable(path)) places = [await placeOf(dirname(path), path)];
+  }
+  const usesNodeModules = isManual(places);
+  const mode = usesNodeModules && !mayWrite ? "manual" : "none";
+  const hints = named === undefined ? [`${describe(places)}; ${UNSEEN}`] : [];
+  if (usesNodeModules && mayWrite) {
+    hints.push("a module that may write is kept from node_modules");
+  }
+  return {
+    flags: [...flags, `--node-modules-dir=${mode}`],
+    hint: hints.join("; "),
+  };
+}
+
+/** In words that tell an untrusted module no path of its parent's. */
+function describe(places: readonly Place[]): string {
+  const hasConfig = places.some(({ config }) => config !== undefined);
+  if (hasConfig) return "the deno.json above the parent's main module is used";
+  return places.length > 0
+    ? "the package.json above the parent's main module is used"
+    : "there is no deno.json or package.json above the parent's main module";
+}
+
+/** The configuration that flags name; empty if they say that there is none. */
+function namedConfig(denoArgs: readonly string[]): string | undefined {
+  let named: string | undefined;
+  for (const [index, arg] of denoArgs.entries()) {
+    const [flag = "", value] = arg.split(/=([^]*)/);
+    if (flag === "--no-config") return "";
+    if (flag === "--config" || flag === "-c") {
+      named = value ?? denoArgs[index + 1] ?? "";
+    } else if (/^-c./.test(flag)) named = arg.slice("-c".length);
+  }
+  return named;
+}
+
+/** The module that this process, or this Worker, began with; for code without a file, a name there. */
+function origin(): string | undefined {
+  // Undefined in a Worker, which knows only its own.
+  const main: string | undefined = Deno.mainModule;
+  const href = main ?? globalThis.location.href;
+  if (href.startsWith("file:")) {
+    try {
+      return fileURLToPath(href);
+    } catch {
+      throw new TypeError(
+        `Cannot look for configuration: the path in ${href} is not UTF-8`,
+      );
+    }
+  }
+  // Deno uses none for such a main module. What it uses in a Worker of such, nobody tells.
+  return main === undefined ? resolve(Deno.cwd(), "worker") : undefined;
+}
+
+/** The nearest configuration, and that of its workspace if it is another. */
+async function findPlaces(): Promise<Place[]> {
+  const path = origin();
+  if (path === undefined) return [];
+  let nearest: Place | undefined;
+  for (const directory of above(path)) {
+    const place = await placeAt(directory, nearest === undefined);
+    if (place === undefined) continue;
+    if (nearest === undefined) nearest = place;
+    else if (isMember(nearest, place)) return [nearest, place];
+  }
+  return nearest === undefined ? [] : [nearest];
+}
+
+function* above(path: string) {
+  let directory = dirname(path);
+  yield directory;
+  while (directory !== (directory = dirname(directory))) yield directory;
+}
+
+function isMember({ directory }: Place, root: Place): boolean {
+  const path = relative(root.directory, directory).replaceAll("\\", "/");
+  return root.members.some((pattern) =>
+    matchesGlob(path, pattern.replace(/^\.\//, "").replace(/\/$/, ""))
+  );
+}
+
+/** Whether Deno takes packages from `node_modules`, and leaves it as it stands. */
+function isManual(places: readonly Place[]): boolean {
+  // The workspace's has the last word.
+  const mode = places.map(({ nodeModulesDir }) => nodeModulesDir)
+    .findLast((mode) => mode !== undefined);
+  return mode === undefined
+    ? places.some(({ hasPackage }) => hasPackage)
+    : mode === "manual";
+}
+
+/** What a directory holds; not the nearest counts only as far as it may be read. */
+async function placeAt(
+  directory: string,
+  isNearest: boolean,
+): Promise<Place | undefined> {
+  const names = environment("DENO_NO_PACKAGE_JSON")
+    ? CONFIG_NAMES
+    : [...CONFIG_NAMES, PACKAGE_NAME];
+  const paths = names.map((name) => resolve(directory, name));
+  if (isNearest) {
+    const unreadable = paths.filter((path) => !mayRead(path) && isThere(path));
+    if (unreadable.length > 0) {
+      throw new Deno.errors.NotCapable(
+        `Cannot use configuration ${
+          unreadable.join(", ")
+        }: it may not be read: run again with --allow-read=${
+          unreadable.join(",")
+        }, or name a configuration in denoArgs`,
+      );
+    }
+  }
+  const found = paths.filter(isReadable);
+  return found.length === 0 ? undefined : await placeOf(
+    directory,
+    found.find((path) => !path.endsWith(PACKAGE_NAME)),
+  );
+}
+
+async function placeOf(
+  directory: string,
+  config: string | undefined,
+): Promise<Place> {
+  const packagePath = resolve(directory, PACKAGE_NAME);
+  const hasPackage = !environment("DENO_NO_PACKAGE_JSON") &&
+    isReadable(packagePath);
+  const { nodeModulesDir, workspace } = config === undefined
+    ? {}
+    : await readObject(config);
+  const { workspaces } = hasPackage ? await readObject(packagePath) : {};
+  return {
+    directory,
+    config,
+    hasPackage,
+    nodeModulesDir,
+    members: [...patternsOf(workspace), ...patternsOf(workspaces)],
+  };
+}
+
+function patternsOf(workspace: unknown): string[] {
+  const list = isRecord(workspace)
+    ? workspace.members ?? workspace.packages
+    : workspace;
+  return Array.isArray(list) ? list.map(String) : [];
+}
+
+/** Read JSON with comments. What is wrong with it, Deno tells when it reads it. */
+async function readObject(path: string): Promise<Record<string, unknown>> {
+  const text = (await Deno.readTextFile(path))
+    .replace(/("(?:\\.|[^"\\])*")|\/\/[^\n]*|\/\*[^]*?\*\//g, "$1")
+    .replace(/("(?:\\.|[^"\\])*")|,(?=\s*[\]}])/g, "$1");
+  try {
+    const value: unknown = JSON.parse(text);
+    return isRecord(value) ? value : {};
+  } catch {
+    return {};
+  }
+}
+
+function isRecord(value: unknown): value is Record<string, unknown> {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+function mayRead(path: string): boolean {
+  // A query, as the attempt may ask the user.
+  const { state } = Deno.permissions.querySync({ name: "read", path });
+  return state === "granted";
+}
+
+/** Whether a file is there, and this process may read it. */
+function isReadable(path: string): boolean {
+  if (!mayRead(path)) return false;
+  try {
+    return Deno.statSync(path).isFile;
+  } catch {
+    return false;
+  }
+}
+
+/**
+ * Whether a file is there that this process may not read. It may start a process, and that is
+ * refused in a place that is missing or no directory, each in other words.
+ */
+function isThere(path: string): boolean {
+  try {
+    const { status } = new Deno.Command(Deno.execPath(), {
+      args: ["--version"],
+      cwd: path,
+      stdin: "null",
+      stdout: "null",
+      stderr: "null",
+    }).spawn();
+    status.catch(() => {});
+    return false;
+  } catch (error) {
+    return error instanceof Error && /not a directory/i.test(error.message);
+  }
+}
