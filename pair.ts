@@ -33,10 +33,10 @@ import type {
   WithoutSerialization,
   WithSerialization,
 } from "./channel.ts";
+import { checkStart, delaysOf, requireDescriptor } from "./pair/checks.ts";
 import {
   type Child,
   ConnectedChild,
-  delaysOf,
   killAndRelease,
   waitForConnection,
   watch,
@@ -47,11 +47,11 @@ import {
   makeDirectory,
   removeDirectory,
   socketPath,
+  withDirectoryContext,
 } from "./pair/directory.ts";
 import {
   addressVariables,
   commandOptions,
-  isHeld,
   log,
   TOKEN_VARIABLE,
 } from "./pair/environment.ts";
@@ -140,7 +140,7 @@ export async function socketPair(
     right?.close();
     throw error;
   } finally {
-    await server.remove();
+    await server.discard();
   }
 }
 
@@ -209,14 +209,10 @@ export async function spawn<In, Out>(
   command: string | URL,
   options: SpawnOptions<In, Out> = {},
 ): Promise<Child<In, Out>> {
-  const { [HOOKS]: hooks, signal, detached }: LaunchOptions<In, Out> = options;
+  const { [HOOKS]: hooks, signal }: LaunchOptions<In, Out> = options;
   const { connectTimeout } = delaysOf(options);
   signal?.throwIfAborted();
-  if (detached && !isHeld({ name: "run" })) {
-    throw new Deno.errors.NotCapable(
-      "Cannot spawn detached child: signals to its process group require --allow-run in full",
-    );
-  }
+  checkStart(options);
   if (options.transport === "stdio") {
     // Only a parent of such a child loads it.
     const { overPipes, takePipes } = await import("./pair/pipes.ts");
@@ -261,7 +257,7 @@ export async function spawn<In, Out>(
     }
   } finally {
     await attachment?.dispose();
-    await server.remove();
+    await server.discard();
   }
 }
 
@@ -293,8 +289,8 @@ async function listenUnix(
     return { listener, address: { path }, directory };
   } catch (error) {
     listener?.close();
-    await removeDirectory(directory);
-    throw error;
+    await removeDirectory(directory).catch(() => {});
+    throw withDirectoryContext(directory, error);
   }
 }
 
@@ -377,6 +373,7 @@ export async function spawnModule<In, Out>(
       'Cannot spawn module: a compiled program has no deno to run it: use spawn("deno", ...)',
     );
   }
+  requireDescriptor();
   // Only a parent of modules loads it.
   const { planModule } = await import("./pair/sandbox.ts");
   const plan = await planModule(specifier, options);

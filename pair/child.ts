@@ -2,6 +2,7 @@
 
 import type { Channel, Connection } from "../channel.ts";
 import { ChildConnection, Exit, openChannel } from "./connection.ts";
+import { delaysOf } from "./checks.ts";
 import { log, messageOf } from "./environment.ts";
 import { ConnectError, describeStatus } from "./errors.ts";
 import type { HandshakeServer } from "./handshake.ts";
@@ -239,29 +240,6 @@ interface Ladder {
   /** Resolves after SIGKILL; rejects if the system refuses a signal. */
   readonly end: Promise<void>;
   leave(): void;
-}
-
-const DEFAULT_CONNECT_TIMEOUT = 30_000;
-const DEFAULT_GRACE_PERIOD = 5_000;
-
-/** The longest delay of a timer in ms. */
-const MAX_DELAY = 2 ** 31 - 1;
-
-/** Check the delays among the options. */
-export function delaysOf<In, Out>(
-  {
-    connectTimeout = DEFAULT_CONNECT_TIMEOUT,
-    gracePeriod = DEFAULT_GRACE_PERIOD,
-  }: SpawnOptions<In, Out>,
-) {
-  const delays = { connectTimeout, gracePeriod };
-  for (const [name, delay] of Object.entries(delays)) {
-    if (delay >= 0 && delay <= MAX_DELAY) continue;
-    throw new RangeError(
-      `Cannot use ${name}: ${delay} is not a number from 0 to ${MAX_DELAY}`,
-    );
-  }
-  return delays;
 }
 
 /** Sends a signal to a child, or to its process group; to nobody once that is gone. */

@@ -3,6 +3,7 @@
 import { dirname, matchesGlob, relative, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { environment } from "./environment.ts";
+import { absolutePath } from "./permissions.ts";
 
 /** How `deno run` is told. */
 export interface Configuration {
@@ -108,7 +109,7 @@ function origin(): string | undefined {
     }
   }
   // Deno uses none for such a main module. What it uses in a Worker of such, nobody tells.
-  return main === undefined ? resolve(Deno.cwd(), "worker") : undefined;
+  return main === undefined ? absolutePath("worker") : undefined;
 }
 
 /** The nearest configuration, and that of its workspace if it is another. */

@@ -1,6 +1,6 @@
 /** The private directory that a socket is made in. */
 
-import { environment } from "./environment.ts";
+import { isHeld } from "./environment.ts";
 
 /** Bytes that `sockaddr_un.sun_path` holds before its final zero byte. */
 const MAX_PATH_LENGTH = Deno.build.os === "linux" ? 107 : 103;
@@ -11,9 +11,23 @@ const OTHERS_WRITE = 0o022;
 /** Bit of a mode: in this directory only the owner of a file may replace it. */
 const STICKY = 0o1000;
 
+/** Names that a directory's sockets have: the channel's, and the one for descriptors. */
+const SOCKET_NAMES = ["s", "d"];
+
+/** Directories that are in use. */
+const directories = new Set<string>();
+
 /** Make a directory that only this user can enter, and return its real path. */
 export async function makeDirectory(parent?: string): Promise<string> {
-  if (parent === undefined) return await makeDefaultDirectory();
+  const directory = parent === undefined
+    ? await makeDefaultDirectory()
+    : await makeDirectoryIn(parent);
+  if (directories.size === 0) addEventListener("unload", removeAll);
+  directories.add(directory);
+  return directory;
+}
+
+async function makeDirectoryIn(parent: string): Promise<string> {
   try {
     const real = await Deno.realPath(parent).catch((error) => {
       checkLength(parent);
@@ -27,22 +41,41 @@ export async function makeDirectory(parent?: string): Promise<string> {
 }
 
 async function makeDefaultDirectory(): Promise<string> {
+  const parent = temporaryDirectory();
   let made;
   try {
     made = Deno.makeTempDirSync();
   } catch (error) {
-    // As far as this process may know.
-    throw withDirectoryContext(environment("TMPDIR") ?? "/tmp", error);
+    throw withDirectoryContext(
+      parent,
+      error,
+      ": set TMPDIR, or the option directory, to one where this user may write",
+    );
   }
   try {
     const directory = Deno.realPathSync(made);
     if (socketPathLength(directory) <= MAX_PATH_LENGTH) return directory;
   } catch (error) {
-    await Deno.remove(made);
-    throw error;
+    Deno.removeSync(made);
+    throw withDirectoryContext(parent, error);
   }
-  await Deno.remove(made);
-  return await makeDirectory("/tmp");
+  Deno.removeSync(made);
+  return await makeDirectoryIn("/tmp");
+}
+
+/** The system's temporary directory, as far as this process may know. */
+function temporaryDirectory(): string {
+  const variable = "TMPDIR";
+  if (!isHeld({ name: "env", variable })) return "/tmp";
+  try {
+    return Deno.env.get(variable) ?? "/tmp";
+  } catch (error) {
+    if (!(error instanceof Deno.errors.InvalidData)) throw error;
+    // Deno would make a directory there, and not be able to say which.
+    throw new Deno.errors.InvalidData(
+      "Cannot make socket in the temporary directory: TMPDIR is not UTF-8: set it, or the option directory, to another",
+    );
+  }
 }
 
 /**
@@ -91,13 +124,54 @@ function parentOf(path: string): string {
   return path.slice(0, path.lastIndexOf("/")) || "/";
 }
 
-/** Remove a directory and all that a child may have put in it. */
+/**
+ * Remove a directory and all that a child may have put in it.
+ *
+ * @throws {Error} What the system says, if it cannot be removed.
+ */
 export async function removeDirectory(directory: string): Promise<void> {
   try {
-    await Deno.remove(directory, { recursive: true });
+    // A listener removes its own socket.
+    await Deno.remove(directory);
   } catch (error) {
-    if (!(error instanceof Deno.errors.NotFound)) throw error;
+    const isMissing = error instanceof Deno.errors.NotFound;
+    if (!isMissing && !isNotEmpty(error)) throw error;
+    if (!isMissing) await removeWithContents(directory);
   }
+  directories.delete(directory);
+  if (directories.size === 0) removeEventListener("unload", removeAll);
+}
+
+function isNotEmpty(error: unknown): boolean {
+  return error instanceof Error && /not empty/i.test(error.message);
+}
+
+async function removeWithContents(directory: string) {
+  removeByName(directory);
+  // Whatever else a child has put there takes a descriptor to list.
+  await Deno.remove(directory, { recursive: true }).catch((error) => {
+    if (!(error instanceof Deno.errors.NotFound)) throw error;
+  });
+}
+
+/** Remove a directory that holds sockets, and nothing else. */
+function removeByName(directory: string) {
+  for (const path of [...socketPaths(directory), directory]) {
+    try {
+      Deno.removeSync(path);
+    } catch {
+      // It is missing, or not empty.
+    }
+  }
+}
+
+/** At the end of this process there is no time to wait. */
+function removeAll() {
+  for (const directory of directories) removeByName(directory);
+}
+
+function socketPaths(directory: string): string[] {
+  return SOCKET_NAMES.map((name) => `${directory}/${name}`);
 }
 
 export function socketPath(directory: string): string {
@@ -117,10 +191,15 @@ function checkLength(parent: string) {
   );
 }
 
-function withDirectoryContext(directory: string, error: unknown): unknown {
+/** Say in an error what was being done. */
+export function withDirectoryContext(
+  directory: string,
+  error: unknown,
+  advice = "",
+): unknown {
   if (error instanceof Error) {
     error.message =
-      `Cannot make socket in directory "${directory}": ${error.message}`;
+      `Cannot make socket in directory "${directory}": ${error.message}${advice}`;
   }
   return error;
 }

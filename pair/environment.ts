@@ -10,9 +10,14 @@ export const DEBUG_VARIABLE = "SOCKETPAIR_DEBUG";
 /** Where a parent listens: the path of a socket, or a port on 127.0.0.1. */
 export type Address = { readonly path: string } | { readonly port: number };
 
-/** Read a variable, if this process may. */
+/** Read a variable, if this process may and it is UTF-8. */
 export function environment(variable: string): string | undefined {
-  return isHeld({ name: "env", variable }) ? Deno.env.get(variable) : undefined;
+  if (!isHeld({ name: "env", variable })) return;
+  try {
+    return Deno.env.get(variable);
+  } catch (error) {
+    if (!(error instanceof Deno.errors.InvalidData)) throw error;
+  }
 }
 
 /** What tells a child where to connect. */

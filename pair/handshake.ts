@@ -268,6 +268,11 @@ export class HandshakeServer<Conn extends Deno.Conn = Deno.Conn> {
     this.#isRemoved = true;
   }
 
+  /** Remove where something has failed already: that is what the caller hears of. */
+  async discard(): Promise<void> {
+    await this.remove().catch((error) => log?.(messageOf(error)));
+  }
+
   async #accept() {
     // Ends when the listener is closed.
     for await (const conn of this.#endpoint.listener) {

@@ -49,8 +49,21 @@ function grantOf(name: PermissionName, value: string | URL): string {
   }
   // The child may have another current directory.
   return name === "read" || name === "write" || name === "ffi"
-    ? resolve(String(value))
+    ? absolutePath(String(value))
     : String(value);
+}
+
+/** Resolve a path against the current directory of this process. */
+export function absolutePath(path: string): string {
+  try {
+    return resolve(path);
+  } catch (error) {
+    if (error instanceof Error) {
+      error.message =
+        `Cannot resolve path "${path}" against the current directory, which is gone or not UTF-8: use an absolute path: ${error.message}`;
+    }
+    throw error;
+  }
 }
 
 export function grantsEverything(grants: Grants): boolean {

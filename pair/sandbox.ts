@@ -1,6 +1,6 @@
 /** How a module is started in a process that may do no more than it was granted. */
 
-import { dirname, resolve } from "node:path";
+import { dirname } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { findConfiguration } from "./configuration.ts";
 import type { Address } from "./environment.ts";
@@ -10,6 +10,7 @@ import type { Scope } from "./links.ts";
 import type { SpawnModuleOptions } from "./options.ts";
 import { LineCopy } from "./output.ts";
 import {
+  absolutePath,
   type Grants,
   grantsEverything,
   grantsOf,
@@ -100,7 +101,7 @@ function resolveSpecifier(specifier: string | URL): URL {
   // A drive letter is no scheme.
   return URL.canParse(specifier) && !/^[A-Za-z]:[\\/]/.test(specifier)
     ? new URL(specifier)
-    : pathToFileURL(resolve(specifier));
+    : pathToFileURL(absolutePath(specifier));
 }
 
 /**

@@ -1,0 +1,62 @@
+/** What is checked before a child is started. */
+
+import { isHeld, messageOf } from "./environment.ts";
+import type { SpawnOptions } from "./options.ts";
+
+const DEFAULT_CONNECT_TIMEOUT = 30_000;
+const DEFAULT_GRACE_PERIOD = 5_000;
+
+/** The longest delay of a timer in ms. */
+const MAX_DELAY = 2 ** 31 - 1;
+
+/** Check the delays among the options. */
+export function delaysOf<In, Out>(
+  {
+    connectTimeout = DEFAULT_CONNECT_TIMEOUT,
+    gracePeriod = DEFAULT_GRACE_PERIOD,
+  }: SpawnOptions<In, Out>,
+) {
+  const delays = { connectTimeout, gracePeriod };
+  for (const [name, delay] of Object.entries(delays)) {
+    if (delay >= 0 && delay <= MAX_DELAY) continue;
+    throw new RangeError(
+      `Cannot use ${name}: ${delay} is not a number from 0 to ${MAX_DELAY}`,
+    );
+  }
+  return delays;
+}
+
+/** Check what the start of a child needs, while nothing has been started. */
+export function checkStart<In, Out>(
+  { cwd, detached, transport }: SpawnOptions<In, Out>,
+): void {
+  if (detached && !isHeld({ name: "run" })) {
+    throw new Deno.errors.NotCapable(
+      "Cannot spawn detached child: signals to its process group require --allow-run in full",
+    );
+  }
+  if (transport === "stdio") requireDescriptor();
+  if (cwd !== undefined) return;
+  try {
+    Deno.cwd();
+  } catch (error) {
+    // One that is not UTF-8 is none of ours.
+    if (!(error instanceof Deno.errors.NotFound)) return;
+    throw new Deno.errors.NotFound(
+      "Cannot start child: the current directory does not exist any more: set the option cwd",
+    );
+  }
+}
+
+/**
+ * Throw unless a descriptor is free. A module that Deno could not load for want of one is never
+ * loaded again in the same process.
+ */
+export function requireDescriptor(): void {
+  if (!isHeld({ name: "net" })) return;
+  try {
+    Deno.listen({ hostname: "127.0.0.1", port: 0 }).close();
+  } catch (error) {
+    if (/os error 2[34]\b/.test(messageOf(error))) throw error;
+  }
+}

@@ -1,0 +1,158 @@
+import { fileURLToPath } from "node:url";
+import {
+  assert,
+  assertEquals,
+  assertMatch,
+  assertStringIncludes,
+} from "@std/assert";
+import { spawn } from "../../pair.ts";
+import { modules, parents, runParent } from "./fixtures.ts";
+import { py, python } from "./python.ts";
+import { Stage, test } from "./stage.ts";
+
+/** A child of spawnWithDescriptors(). */
+const BOTH = `
+connect()
+descriptors = socket.socket(socket.AF_UNIX)
+descriptors.connect(os.environ["SOCKETPAIR_DESCRIPTORS_PATH"])
+descriptors.sendall(token())
+`;
+
+function program(name: string): string {
+  return fileURLToPath(new URL(name, parents));
+}
+
+for (
+  const [kind, ...command] of [
+    ["socketPair"],
+    ["spawn", python, ...py("connect()")],
+    ["stdio", "cat"],
+    ["spawnModule", fileURLToPath(new URL("echo.ts", modules))],
+    ["spawnWithDescriptors", python, ...py(BOTH)],
+  ]
+) {
+  const name = kind === "stdio" ? "spawn() over stdio" : `${kind}()`;
+  test(`${name} leaves nothing where no descriptor is free, and says that none is`, async () => {
+    await using stage = await Stage.set();
+    const args = [program("crowded.ts"), kind ?? "", stage.directory];
+    const { success, stdout, stderr } = await new Deno.Command("sh", {
+      args: [
+        "-c",
+        'ulimit -n 64; exec "$@"',
+        "sh",
+        Deno.execPath(),
+        "run",
+        "-A",
+        ...args,
+        ...command,
+      ],
+      env: { NO_COLOR: "1", DENO_NO_UPDATE_CHECK: "1" },
+    }).output();
+    assert(success, new TextDecoder().decode(stderr));
+    const outcomes: string[] = JSON.parse(new TextDecoder().decode(stdout));
+    assertEquals(outcomes.pop(), "");
+    assert(outcomes.length > 0);
+    for (const outcome of outcomes) {
+      assertMatch(outcome, /Too many open files/);
+      assert(!/remove/.test(outcome), outcome);
+    }
+    assertEquals(await stage.entries(), []);
+  });
+}
+
+for (
+  const [kind, signal, left] of [
+    ["handles", "SIGTERM", 0],
+    ["ignorant", "SIGTERM", 1],
+    ["ignorant", "SIGKILL", 1],
+  ] as const
+) {
+  const rest = left === 0 ? "nothing" : "a directory that hurts nobody";
+  test(`spawn() leaves ${rest} in a parent that ${kind === "handles" ? "exits" : "dies"} on ${signal} while it waits`, async () => {
+    await using stage = await Stage.set();
+    const { directory, env } = stage;
+    const parent = new Deno.Command(Deno.execPath(), {
+      args: [
+        "run",
+        "-A",
+        program("leaving.ts"),
+        kind,
+        directory,
+        python,
+        ...py("obey()"),
+      ],
+      env,
+      stdin: "null",
+    }).spawn();
+    const puppet = await stage.puppet();
+    parent.kill(signal);
+    const status = await parent.status;
+    assertEquals(status.code === 7, kind === "handles");
+    const entries = await stage.entries();
+    assertEquals(entries.length, left);
+    await puppet.start("sys.exit()");
+    await puppet.ended();
+
+    {
+      const args = py("connect()");
+      await using _ = await spawn(python, { args, directory });
+    }
+    assertEquals(await stage.entries(), entries);
+    for (const name of entries) {
+      await Deno.remove(`${directory}/${name}`, { recursive: true });
+    }
+  });
+}
+
+/** Run a program between two pieces of a script, and give the lines that all print. */
+async function inShell(
+  before: string,
+  name: string,
+  after = "",
+): Promise<string[]> {
+  const script = `${before}; "$0" run -A "$1"; ${after}`;
+  const { stdout } = await new Deno.Command("bash", {
+    args: ["-c", script, Deno.execPath(), program(name)],
+  }).output();
+  return new TextDecoder().decode(stdout).trim().split("\n");
+}
+
+test("spawn(), spawnModule() and socketPair() say that TMPDIR is not UTF-8, and leave nothing there", async () => {
+  const lines = await inShell(
+    `parent=$(mktemp -d); export TMPDIR="$parent"/$'\\xff'; mkdir "$TMPDIR"`,
+    "displaced.ts",
+    `rmdir "$TMPDIR" "$parent" && echo empty`,
+  );
+  const error =
+    "InvalidData: Cannot make socket in the temporary directory: TMPDIR is not UTF-8: set it, or the option directory, to another";
+  assertEquals(lines, [error, error, error, "empty"]);
+});
+
+test("spawn() and spawnModule() say that the current directory is gone, and what to set", async () => {
+  const directory = await Deno.makeTempDir();
+  const { stdout, stderr } = await runParent("displaced.ts", [directory]);
+  const [ofSpawn, ofModule, ofSocketPair] = stdout.split("\n");
+  assertEquals(
+    ofSpawn,
+    "NotFound: Cannot start child: the current directory does not exist any more: set the option cwd",
+    stderr,
+  );
+  assertMatch(
+    ofModule ?? "",
+    /^NotFound: Cannot resolve path "echo\.ts" against the current directory, which is gone .*: use an absolute path/,
+  );
+  assertEquals(ofSocketPair, "none");
+});
+
+test(
+  "spawn() says what to set where the temporary directory cannot be written to",
+  async () => {
+    const [error = ""] = await inShell(
+      "export TMPDIR=/proc/self/fdinfo",
+      "displaced.ts",
+    );
+    assertStringIncludes(error, `in directory "/proc/self/fdinfo": `);
+    assertMatch(error, /: set TMPDIR, or the option directory, to one where /);
+  },
+  Deno.build.os !== "linux",
+);
