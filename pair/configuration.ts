@@ -1,6 +1,6 @@
 /** The configuration that a module is loaded with: what this process resolves, it resolves. */
 
-import { dirname, matchesGlob, relative, resolve } from "node:path";
+import { dirname, relative, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { environment } from "./environment.ts";
 import { absolutePath } from "./permissions.ts";
@@ -118,12 +118,24 @@ async function findPlaces(): Promise<Place[]> {
   if (path === undefined) return [];
   let nearest: Place | undefined;
   for (const directory of above(path)) {
-    const place = await placeAt(directory, nearest === undefined);
+    // Above a deno.json Deno looks for its workspace itself.
+    const needed = nearest === undefined
+      ? configurationNames()
+      : nearest.config === undefined
+      ? CONFIG_NAMES
+      : [];
+    const place = await placeAt(directory, needed);
     if (place === undefined) continue;
     if (nearest === undefined) nearest = place;
     else if (isMember(nearest, place)) return [nearest, place];
   }
   return nearest === undefined ? [] : [nearest];
+}
+
+function configurationNames(): readonly string[] {
+  return environment("DENO_NO_PACKAGE_JSON")
+    ? CONFIG_NAMES
+    : [...CONFIG_NAMES, PACKAGE_NAME];
 }
 
 function* above(path: string) {
@@ -134,9 +146,15 @@ function* above(path: string) {
 
 function isMember({ directory }: Place, root: Place): boolean {
   const path = relative(root.directory, directory).replaceAll("\\", "/");
-  return root.members.some((pattern) =>
-    matchesGlob(path, pattern.replace(/^\.\//, "").replace(/\/$/, ""))
-  );
+  return root.members.some((pattern) => toRegExp(pattern).test(path));
+}
+
+/** A pattern with `*` and `**`; that of node:path needs a permission. */
+function toRegExp(pattern: string): RegExp {
+  const source = pattern.replace(/^\.\//, "").replace(/\/$/, "")
+    .replace(/[.+?^${}()|[\]\\]/g, "\\$&")
+    .replace(/\*+/g, (stars) => stars === "*" ? "[^/]*" : ".*");
+  return new RegExp(`^${source}$`);
 }
 
 /** Whether Deno takes packages from `node_modules`, and leaves it as it stands. */
@@ -149,27 +167,23 @@ function isManual(places: readonly Place[]): boolean {
     : mode === "manual";
 }
 
-/** What a directory holds; not the nearest counts only as far as it may be read. */
+/** What a directory holds. What is needed and there must be readable. */
 async function placeAt(
   directory: string,
-  isNearest: boolean,
+  needed: readonly string[],
 ): Promise<Place | undefined> {
-  const names = environment("DENO_NO_PACKAGE_JSON")
-    ? CONFIG_NAMES
-    : [...CONFIG_NAMES, PACKAGE_NAME];
-  const paths = names.map((name) => resolve(directory, name));
-  if (isNearest) {
-    const unreadable = paths.filter((path) => !mayRead(path) && isThere(path));
-    if (unreadable.length > 0) {
-      throw new Deno.errors.NotCapable(
-        `Cannot use configuration ${
-          unreadable.join(", ")
-        }: it may not be read: run again with --allow-read=${
-          unreadable.join(",")
-        }, or name a configuration in denoArgs`,
-      );
-    }
+  const unreadable = needed.map((name) => resolve(directory, name))
+    .filter((path) => !mayRead(path) && isThere(path));
+  if (unreadable.length > 0) {
+    throw new Deno.errors.NotCapable(
+      `Cannot use configuration ${
+        unreadable.join(", ")
+      }: it may not be read: run again with --allow-read=${
+        unreadable.join(",")
+      }, or name a configuration in denoArgs`,
+    );
   }
+  const paths = configurationNames().map((name) => resolve(directory, name));
   const found = paths.filter(isReadable);
   return found.length === 0 ? undefined : await placeOf(
     directory,

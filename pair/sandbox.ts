@@ -123,7 +123,9 @@ async function planSandbox(
   },
 ) {
   const configuration = await findConfiguration(denoArgs, {
-    mayWrite: grants.write === true || Boolean(grants.write?.length),
+    // Who may read everything gains nothing by it.
+    mayWrite: grants.read !== true &&
+      (grants.write === true || Boolean(grants.write?.length)),
     cwd,
   });
   const directory = url.protocol === "file:"

@@ -78,9 +78,8 @@ async function load({ specifier, hint }: { specifier: string; hint: string }) {
   } catch (error) {
     if (
       hint !== "" && error instanceof TypeError &&
-      /not a dependency|not prefixed with|in the node_modules/.test(
-        error.message,
-      )
+      /not a dependency|not prefixed with|in the node_modules|--cached-only/
+        .test(error.message)
     ) {
       error.message += `\n  note: ${hint}`;
     }

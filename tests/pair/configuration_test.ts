@@ -278,7 +278,7 @@ Deno.test("spawnModule() keeps a module out of all that only passes through node
 
 Deno.test("spawnModule() keeps a module that may write from node_modules, and says so", async () => {
   await using project = await Project.make({
-    "package.json": { name: "project" },
+    "package.json": { name: "project", dependencies: { pack: "1.0.0" } },
     "node_modules/pack/package.json": { name: "pack", version: "1.0.0" },
     "node_modules/pack/index.js": `module.exports = "packed";`,
     "main.ts": parent(`import.meta.resolve("./child.ts")`, {
@@ -290,12 +290,15 @@ Deno.test("spawnModule() keeps a module that may write from node_modules, and sa
     }),
     "child.ts": child(`import pack from "pack";`, "pack"),
   });
-  const { success, stderr } = await project.try(["run", "-A", "main.ts"]);
-  assert(!success);
-  assertStringIncludes(
-    stderr,
-    "a module that may write is kept from node_modules",
-  );
+  for (const files of [{}, { "deno.json": {} }]) {
+    await project.write(files);
+    const { success, stderr } = await project.try(["run", "-A", "main.ts"]);
+    assert(!success);
+    assertStringIncludes(
+      stderr,
+      "a module that may write is kept from node_modules",
+    );
+  }
   assertEquals(await project.deno("run", "-A", "asked.ts"), "packed");
 });
 
@@ -340,6 +343,29 @@ for (const name of ["deno.json", "deno.jsonc", "package.json"]) {
     assertEquals(printed, name === "package.json" ? "mapped" : "lib.ts");
   });
 }
+
+Deno.test("spawnModule() names the deno.json of a workspace that may not be read", async () => {
+  await using project = await Project.make({
+    ...MAPPED,
+    "sockets/.keep": "",
+    "deno.json": { workspace: ["a"], ...MAP },
+    "a/package.json": { name: "a" },
+    "a/main.ts": parent(`import.meta.resolve("./child.ts")`, {
+      options: `directory: "sockets"`,
+    }),
+    "a/child.ts": child("", `import.meta.resolve("lib").slice(-6)`),
+  });
+  const allowed = "--allow-read=sockets,a/package.json";
+  const { success, stderr } = await project.try(
+    [...LEAST, allowed, "a/main.ts"],
+  );
+  assert(!success);
+  assertStringIncludes(stderr, `--allow-read=${project.directory}/deno.json`);
+  assertEquals(
+    await project.deno(...LEAST, `${allowed},deno.json`, "a/main.ts"),
+    "lib.ts",
+  );
+});
 
 Deno.test("spawnModule() asks for no permission where no configuration is", async () => {
   await using project = await Project.make({
