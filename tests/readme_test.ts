@@ -5,7 +5,13 @@ import {
   assertNotEquals,
   assertStringIncludes,
 } from "@std/assert";
-import { examplesIn, makeProject, printedBy, run } from "./examples.ts";
+import {
+  assertCompile,
+  examplesIn,
+  makeProject,
+  printedBy,
+  run,
+} from "./examples.ts";
 import { findPython, findRuby } from "./programs.ts";
 
 const ROOT = new URL("../", import.meta.url);
@@ -86,6 +92,10 @@ Deno.test("README names peer tests that exist", async () => {
       name,
     );
   }
+});
+
+Deno.test("README has examples that compile", async () => {
+  await assertCompile(EXAMPLES);
 });
 
 for (const { name, code } of EXAMPLES) {
