@@ -1,8 +1,9 @@
-// child_process.fork with advanced serialization. Node runs this file to measure its own fork, Deno to measure Deno's.
+// child_process.fork with advanced serialization; records go with "json". Node runs this file to measure its own fork, Deno to measure Deno's.
 //
 // usage: node fork.mjs WORKLOAD SIZE COUNT WARM
 
 import { fork } from "node:child_process";
+import { readFileSync } from "node:fs";
 import process from "node:process";
 
 const PAUSE_EVERY = 8 << 20;
@@ -13,6 +14,9 @@ const isChild = process.argv[2] === "child";
 const [workload, ...numbers] = process.argv.slice(isChild ? 3 : 2);
 const [size, count, warm] = numbers.map(Number);
 const message = new Uint8Array(size).fill(0x78);
+const messages = workload === "records" && !isChild
+  ? JSON.parse(readFileSync(process.env.BENCH_RECORDS, "utf8"))
+  : [message];
 
 /** What send() and on("message") give, with the end of a full queue and the next message as promises. */
 class End {
@@ -58,7 +62,7 @@ class End {
 
   async sendMany(n) {
     for (let i = 0; i < n; i++) {
-      const full = this.send(message);
+      const full = this.send(messages[i % messages.length]);
       if (full !== undefined) await full;
     }
   }
@@ -103,7 +107,7 @@ async function child(end, n) {
 
 function start() {
   return fork(import.meta.filename, ["child", ...process.argv.slice(2)], {
-    serialization: "advanced",
+    serialization: workload === "records" ? "json" : "advanced",
     stdio: ["ignore", "inherit", "inherit", "ipc"],
   });
 }

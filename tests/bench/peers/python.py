@@ -1,4 +1,5 @@
-"""Python's multiprocessing.Pipe and Process, with send_bytes and recv_bytes, which pickle nothing.
+"""Python's multiprocessing.Pipe and Process, with send_bytes and recv_bytes, which pickle nothing; records are
+pickled by send and recv.
 
 usage: python3 python.py WORKLOAD SIZE COUNT WARM
 """
@@ -18,11 +19,26 @@ workload = sys.argv[1]
 size, count, warm = map(int, sys.argv[2:])
 slow = workload == "slow"
 message = b"x" * size
+records = []
+if workload == "records":
+    with open(os.environ["BENCH_RECORDS"], encoding="utf-8") as file:
+        records = json.load(file)
 
 
 def send_many(connection, n):
+    if records:
+        for i in range(n):
+            connection.send(records[i % len(records)])
+        return
     for _ in range(n):
         connection.send_bytes(message)
+
+
+def receive_records(connection, n):
+    for i in range(n):
+        if connection.recv()["id"] != i % len(records):
+            raise ValueError("wrong record")
+    return n
 
 
 def receive_many(connection, n):
@@ -50,6 +66,8 @@ def child(connection, n):
     if workload in ("roundtrip", "children"):
         for _ in range(n):
             connection.send_bytes(connection.recv_bytes())
+    elif workload == "records":
+        connection.send_bytes(b"%d" % receive_records(connection, n))
     elif workload == "both":
         connection.send_bytes(b"%d" % send_and_receive_many(connection, n))
     else:
