@@ -99,7 +99,8 @@ export class Sending<Out> {
       const bytes = this.#serialization.serialize(message);
       // It may have ended the channel.
       if (this.#state !== "open") throw this.#whyNotOpen();
-      target = this.#enqueue(bytes);
+      // What is the message itself is the caller's until send() resolves, not borrowed.
+      target = this.#enqueue(bytes, Object.is(bytes, message));
     } catch (error) {
       return rejectedPromise(error);
     }
@@ -169,7 +170,7 @@ export class Sending<Out> {
   }
 
   /** Queue a frame and return the position that its sender waits for. */
-  #enqueue(message: Uint8Array): number {
+  #enqueue(message: Uint8Array, isCallers: boolean): number {
     const space = message.length + this.#encoder.maxOverhead;
     if (space <= BLOCK_LENGTH) {
       const limit = this.#pending.length > 0 ? BLOCK_LENGTH : BATCH_TARGET;
@@ -178,7 +179,7 @@ export class Sending<Out> {
       this.#batch ??= takeMemory(BLOCK_LENGTH);
       this.#batched = this.#encoder.encodeInto(message, this.#batch, start);
       this.#queued += this.#batched - start;
-    } else if (this.#canReference(space)) {
+    } else if (this.#canReference(space, isCallers)) {
       const parts = this.#encoder.encodeParts(message);
       this.#sealBatch();
       for (const bytes of parts) {
@@ -203,8 +204,9 @@ export class Sending<Out> {
    * them: only one that would wait anyway. Streams other than ours may keep what is written to
    * them, and what is borrowed is used again.
    */
-  #canReference(space: number): boolean {
-    return this.#transport.reusesMemory && !this.#serialization.borrows &&
+  #canReference(space: number, isCallers: boolean): boolean {
+    return this.#transport.reusesMemory &&
+      (isCallers || !this.#serialization.borrows) &&
       this.#queued + space - this.#written >= this.#highWaterMark;
   }
 
