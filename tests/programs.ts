@@ -85,6 +85,14 @@ export function findJq(): Promise<Program> {
   return find(["jq"], (jq) => succeeds(jq, { args: ["--version"] }));
 }
 
+/** Find a NATS server, which Debian puts beside the system's own. */
+export function findNatsServer(): Promise<Program> {
+  return find(
+    ["nats-server", "/usr/sbin/nats-server"],
+    (nats) => succeeds(nats, { args: ["--version"] }),
+  );
+}
+
 /** Find an SSH server, which is not in the `PATH` of every user, beside the client. */
 export function findSshd(): Promise<Program> {
   return find(["/usr/sbin/sshd", "/usr/local/sbin/sshd"], async (sshd) => {

@@ -1,55 +1,65 @@
 import {
   assert,
   assertEquals,
+  assertLessOrEqual,
   assertMatch,
-  assertNotEquals,
   assertStringIncludes,
 } from "@std/assert";
 import {
-  assertCompile,
+  assertPrints,
+  check,
   examplesIn,
   makeProject,
   printedBy,
   run,
 } from "./examples.ts";
-import { findPython, findRuby } from "./programs.ts";
+import { findPython, findRuby, missing } from "./programs.ts";
 
 const ROOT = new URL("../", import.meta.url);
 const README = await Deno.readTextFile(new URL("README.md", ROOT));
+
+/** Where the repository is on the web: the one place to change it. README, which JSR shows too, has absolute links. */
+const REPOSITORY = "https://github.com/socketpair/socketpair";
+const PAGES = `${REPOSITORY}/blob/main/`;
+const PICTURES = `${
+  REPOSITORY.replace("github", "raw.githubusercontent")
+}/main/`;
+const OTHERS = ["https://jsr.io/@socketpair/socketpair/"];
+
+const MAX_LINES = 250;
 
 const ruby = await findRuby();
 const python = await findPython();
 
 const EXAMPLES = examplesIn(README);
 
-function codeOf(name: string): string {
-  return EXAMPLES.find((example) => example.name === name)?.code ?? "";
+function exampleOf(name: string) {
+  const example = EXAMPLES.find((example) => example.name === name);
+  assert(example, `README has no example ${name}`);
+  return example;
 }
 
-/** A project of all examples, and what they need. */
-async function makeReadmeProject(): Promise<string> {
-  const directory = await makeProject(EXAMPLES);
-  for (const name of ["echo.rb", "echo.py"]) {
-    await Deno.copyFile(
-      new URL(`tests/peers/${name}`, ROOT),
-      `${directory}/${name}`,
-    );
-  }
-  await Deno.mkdir(`${directory}/photos`);
-  await Deno.writeTextFile(`${directory}/photos/a.txt`, "taco cat");
-  return directory;
-}
-
-/** The commands of its first shell block, without what stands for `deno` in them. */
+/** The commands for a clone, without what stands for `deno` in them. */
 function commands(): string[][] {
-  const [, block = ""] = /```sh\n([^]*?)```/.exec(README) ?? [];
+  const [, block = ""] = /```sh\n(npx[^]*?)```/.exec(README) ?? [];
   return block.trimEnd().split("\n").map((line) => {
     assertMatch(line, /^npx -y deno@[0-9.]+ /);
     return line.split(" ").slice(3);
   });
 }
 
-Deno.test("README begins with a command that prints what it says, and one for the tests", async () => {
+async function copyPeer(directory: string, name: string) {
+  await Deno.copyFile(
+    new URL(`tests/peers/${name}`, ROOT),
+    `${directory}/${name}`,
+  );
+}
+
+Deno.test("README has at most 250 lines", () => {
+  assertLessOrEqual(README.trimEnd().split("\n").length, MAX_LINES);
+});
+
+Deno.test("README has a command that prints what it says, and one for the tests", async () => {
   const [demo = [], test] = commands();
   assertEquals(test, ["test", "-A"]);
   const { stdout } = await new Deno.Command(Deno.execPath(), {
@@ -71,83 +81,77 @@ Deno.test("README begins with a command that prints what it says, and one for th
   assertEquals(found, told);
 });
 
-Deno.test("README shows the children in Ruby and Python that the tests run", async () => {
-  for (const [name, language] of [["echo.rb", "ruby"], ["echo.py", "python"]]) {
-    const code = await Deno.readTextFile(new URL(`tests/peers/${name}`, ROOT));
-    assertStringIncludes(README, `\`\`\`${language}\n${code}\`\`\`\n`);
+Deno.test("README has links and pictures that work on JSR too, and lead to files that exist", async () => {
+  const links = README.replace(/```[^]*?```/g, "").matchAll(/\]\(([^)\s]+)\)/g);
+  const paths = new Set<string>();
+  for (const [, link = ""] of links) {
+    if (OTHERS.some((other) => link.startsWith(other))) continue;
+    const base = [PAGES, PICTURES].find((base) => link.startsWith(base));
+    assert(base !== undefined, link);
+    const path = link.slice(base.length);
+    await Deno.stat(new URL(path, ROOT));
+    paths.add(path);
+  }
+  for await (const { name } of Deno.readDir(new URL("docs/", ROOT))) {
+    assert(!name.endsWith(".md") || paths.has(`docs/${name}`), name);
   }
 });
 
-Deno.test("README names peer tests that exist", async () => {
-  const tests = await Deno.readTextFile(
-    new URL("tests/framing/peers_test.ts", ROOT),
+Deno.test("README shows the child in Ruby that the tests run", async () => {
+  const code = await Deno.readTextFile(new URL("tests/peers/echo.rb", ROOT));
+  assertStringIncludes(README, `\`\`\`ruby\n${code}\`\`\`\n`);
+});
+
+Deno.test("README example parent.ts prints what it says", async () => {
+  await assertPrints(
+    exampleOf("parent.ts"),
+    EXAMPLES,
+    (directory) => check(directory, EXAMPLES),
   );
-  const names = [
-    ...README.matchAll(/`\.\.\. (?:speaks )?((?:with|calls)[^`]*)`/g),
-  ].map(([, name = ""]) => name);
-  assertEquals(names.length, 8);
-  for (const name of names) {
-    assert(
-      tests.includes(name) || tests.includes(name.replaceAll('"', '\\"')),
-      name,
-    );
-  }
 });
 
-Deno.test("README has examples that compile", async () => {
-  await assertCompile(EXAMPLES);
-});
-
-for (const { name, code } of EXAMPLES) {
-  if (/child/.test(name)) continue;
+for (
+  const { language, file, ignore, command } of [
+    { language: "ruby", file: "echo.rb", ...ruby },
+    { language: "python", file: "echo.py", ...python },
+  ]
+) {
   Deno.test({
-    name: `README example ${name} prints what it says`,
-    ignore: name === "ruby.ts" && ruby.ignore,
+    name: `README example ruby.ts prints what it says with ${file}`,
+    ignore,
     async fn() {
-      assertNotEquals(printedBy(code), "");
-      const directory = await makeReadmeProject();
-      assertEquals(await run(directory, ["-A", name]), printedBy(code));
-      await Deno.remove(directory, { recursive: true });
+      assert(command, missing);
+      const { code, ...example } = exampleOf("ruby.ts");
+      const inLanguage = code
+        .replace('"ruby"', JSON.stringify(command))
+        .replace("echo.rb", file)
+        .replace("from ruby", `from ${language}`);
+      await assertPrints({ ...example, code: inLanguage }, [
+        { ...example, code: inLanguage },
+      ], (directory) => copyPeer(directory, file));
     },
   });
 }
-
-Deno.test({
-  name: "README example ruby.ts does the same with echo.py",
-  ignore: python.ignore,
-  async fn() {
-    const directory = await makeReadmeProject();
-    const code = codeOf("ruby.ts").replace(
-      '"ruby"',
-      JSON.stringify(python.command),
-    ).replace("echo.rb", "echo.py");
-    await Deno.writeTextFile(`${directory}/python.ts`, code);
-    assertEquals(
-      await run(directory, ["-A", "python.ts"]),
-      "hello from python\ntac ocat\n",
-    );
-    await Deno.remove(directory, { recursive: true });
-  },
-});
 
 Deno.test("README tells the least permissions of a parent", async () => {
   const flags =
     /^deno run (--allow-run .*) parent\.ts$/m.exec(README)?.[1]?.split(" ") ??
       [];
-  const directory = await makeReadmeProject();
+  assertEquals(flags.length, 4);
+  const directory = await makeProject(EXAMPLES);
   await Deno.mkdir(`${directory}/sockets`);
-  const code = codeOf("parent.ts").replace(
+  const { code } = exampleOf("parent.ts");
+  const inDirectory = code.replace(
     "{ serialization",
     `{ directory: "${directory}/sockets", serialization`,
   );
-  await Deno.writeTextFile(`${directory}/parent.ts`, code);
+  await Deno.writeTextFile(`${directory}/parent.ts`, inDirectory);
   const scoped = flags.map((flag) =>
     flag.replace("/run/app", `${directory}/sockets`)
   );
-  assertEquals(scoped.length, 4);
   assertEquals(
     await run(directory, ["--no-prompt", ...scoped, "parent.ts"]),
-    "tac ocat\n",
+    printedBy(code),
   );
   await Deno.remove(directory, { recursive: true });
 });

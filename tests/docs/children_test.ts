@@ -10,15 +10,16 @@ const perl = await findPerl();
 
 Deno.test(`${page} shows the children that the tests run`, async () => {
   for (
-    const [file, language] of [
-      ["echo.mjs", "js"],
-      ["echo.go", "go"],
-      ["echo.rs", "rust"],
-      ["echo.pl", "perl"],
+    const [file = "", language] of [
+      ["tests/peers/echo.rb", "ruby"],
+      ["tests/peers/echo.py", "python"],
+      ["docs/children/echo.mjs", "js"],
+      ["docs/children/echo.go", "go"],
+      ["docs/children/echo.rs", "rust"],
+      ["docs/children/echo.pl", "perl"],
     ]
   ) {
-    const url = new URL(`docs/children/${file}`, ROOT);
-    const code = await Deno.readTextFile(url);
+    const code = await Deno.readTextFile(new URL(file, ROOT));
     assertStringIncludes(markdown, `\`\`\`${language}\n${code}\`\`\`\n`);
   }
 });

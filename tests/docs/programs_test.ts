@@ -7,7 +7,8 @@ import {
   type Program,
 } from "../programs.ts";
 import { fileURLToPath } from "node:url";
-import { assertCompile, assertPrints, examplesIn } from "../examples.ts";
+import { assertPrints, examplesIn } from "../examples.ts";
+import { makeSsh } from "./fake_ssh.ts";
 
 const page = "docs/programs.md";
 const ROOT = new URL("../../", import.meta.url);
@@ -27,38 +28,11 @@ async function linkPackages(directory: string) {
   );
 }
 
-/** Let a project have a command that a shell runs. */
-async function makeCommand(directory: string, name: string, line: string) {
-  await Deno.mkdir(`${directory}/bin`, { recursive: true });
-  await Deno.writeTextFile(`${directory}/bin/${name}`, `#!/bin/sh\n${line}\n`, {
-    mode: 0o755,
-  });
-}
-
-/** Let a project have an `ssh` that runs the command here, in the way of the real one, and `deno` in `PATH`. */
-async function makeSsh(directory: string) {
-  await makeCommand(directory, "ssh", 'shift; exec sh -c "$*"');
-  await Deno.symlink(Deno.execPath(), `${directory}/bin/deno`);
-}
-
-/** Chromium has other names elsewhere. */
-async function makeChromium(directory: string) {
-  const command = programs.get("chromium.ts")?.command;
-  if (command && command !== "chromium") {
-    await makeCommand(directory, "chromium", `exec ${command} "$@"`);
-  }
-}
-
 const preparations = new Map([
   ["mcp.ts", linkPackages],
   ["ssh.ts", makeSsh],
   ["guarded.ts", makeSsh],
-  ["chromium.ts", makeChromium],
 ]);
-
-Deno.test(`${page} has examples that compile`, async () => {
-  await assertCompile(examples);
-});
 
 for (const example of examples) {
   const { name, isRun } = example;

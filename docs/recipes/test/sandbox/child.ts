@@ -1,0 +1,7 @@
+import { connectToParent, json } from "@socketpair/socketpair";
+
+const parent = await connectToParent({ serialization: json<number>() });
+for await (const n of parent) {
+  if (typeof n !== "number") throw new TypeError(`${n} is no number`);
+  await parent.send(2 * n);
+}

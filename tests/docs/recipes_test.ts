@@ -1,0 +1,159 @@
+import {
+  assert,
+  assertEquals,
+  assertLessOrEqual,
+  assertRejects,
+  assertStringIncludes,
+} from "@std/assert";
+import { TextLineStream } from "@std/streams";
+import { inPool } from "../../docs/recipes/pool/parent.ts";
+import { printedBy } from "../examples.ts";
+import { findNode, missing, packageCommand } from "../programs.ts";
+import { fileURLToPath } from "node:url";
+
+const ROOT = new URL("../../", import.meta.url);
+const MAX_LINES = 60;
+
+const node = await findNode();
+
+function recipe(path: string): string {
+  return fileURLToPath(new URL(`docs/recipes/${path}`, ROOT));
+}
+
+async function run(path: string, ...args: string[]): Promise<string> {
+  const { success, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
+    args: ["run", "-A", recipe(path), ...args],
+    env: { NO_COLOR: "1" },
+  }).output();
+  assert(success, new TextDecoder().decode(stderr));
+  return new TextDecoder().decode(stdout);
+}
+
+async function assertPrints(path: string) {
+  const code = await Deno.readTextFile(recipe(path));
+  assertEquals(await run(path), printedBy(code));
+}
+
+Deno.test("docs/recipes.md shows where each recipe is, and each has at most 60 lines a file", async () => {
+  const page = await Deno.readTextFile(new URL("docs/recipes.md", ROOT));
+  for await (const { name } of Deno.readDir(recipe(""))) {
+    assertStringIncludes(page, `](recipes/${name}/`);
+    const directories = [name, `${name}/sandbox`];
+    for (const directory of directories) {
+      try {
+        for await (const file of Deno.readDir(recipe(directory))) {
+          if (!file.isFile) continue;
+          const text = await Deno.readTextFile(
+            recipe(`${directory}/${file.name}`),
+          );
+          assertLessOrEqual(text.trimEnd().split("\n").length, MAX_LINES);
+        }
+      } catch (error) {
+        if (!(error instanceof Deno.errors.NotFound)) throw error;
+      }
+    }
+  }
+});
+
+Deno.test("docs/recipes/pool/parent.ts prints what it says", () =>
+  assertPrints("pool/parent.ts"));
+
+Deno.test("docs/recipes/pool gives up a task at which each child crashes, and does no more tasks", async () => {
+  // The child closes its side before it exits: whether the exit or the end comes first is open.
+  await assertRejects(() => inPool([1, 2, -1, 3], 2));
+});
+
+Deno.test("docs/recipes/progress/parent.ts shows what the child has done", async () => {
+  const printed = await run("progress/parent.ts");
+  assertStringIncludes(printed, "Counted 50");
+});
+
+Deno.test("docs/recipes/cancel/parent.ts ends at SIGINT, when the child has cleaned up", async () => {
+  const directory = await Deno.makeTempDir();
+  const path = `${directory}/unfinished.txt`;
+  const process = new Deno.Command(Deno.execPath(), {
+    args: ["run", "-A", recipe("cancel/parent.ts"), path],
+    stdout: "piped",
+  }).spawn();
+  const printed = [];
+  const lines = process.stdout.pipeThrough(new TextDecoderStream())
+    .pipeThrough(new TextLineStream());
+  for await (const line of lines) {
+    printed.push(line);
+    if (line !== "working") continue;
+    assertEquals(await Deno.readTextFile(path), "half of the work");
+    process.kill("SIGINT");
+  }
+  assertEquals(printed, ["working", "cleaned up", "Cancelled"]);
+  assertEquals((await process.status).code, 130);
+  await assertRejects(() => Deno.stat(path), Deno.errors.NotFound);
+  await Deno.remove(directory);
+});
+
+Deno.test("docs/recipes/restart/parent.ts prints what it says", async () => {
+  assertEquals(
+    await run("restart/parent.ts"),
+    "attempt 2 is up\nattempt 3 is up\nended well at attempt 3\n",
+  );
+});
+
+Deno.test("docs/recipes/file/parent.ts compresses a file, in memory that does not grow with it", async () => {
+  const directory = await Deno.makeTempDir();
+  const path = `${directory}/large.txt`;
+  const block = "taco cat, ".repeat(100_000);
+  const count = 64;
+  for (let n = 0; n < count; n++) {
+    await Deno.writeTextFile(path, `${n}${block}`, { append: true });
+  }
+  await run("file/parent.ts", path);
+
+  const file = await Deno.open(`${path}.gz`);
+  let length = 0;
+  for await (
+    const chunk of file.readable.pipeThrough(new DecompressionStream("gzip"))
+  ) length += chunk.length;
+  assertEquals(length, (await Deno.stat(path)).size);
+  await Deno.remove(directory, { recursive: true });
+});
+
+const EVERYTHING = [
+  packageCommand("mcp-server-everything"),
+  "stdio",
+];
+
+for (
+  const { name, command, ignore } of [
+    { name: "the server beside it", command: [], ignore: false },
+    {
+      name: "@modelcontextprotocol/server-everything",
+      command: EVERYTHING.map((part) =>
+        part instanceof URL ? fileURLToPath(part) : String(part)
+      ),
+      ignore: node.ignore,
+    },
+  ]
+) {
+  Deno.test({
+    name: `docs/recipes/mcp/client.ts calls ${name}`,
+    ignore,
+    async fn() {
+      assert(ignore || command.length === 0 || node.command, missing);
+      const [tools = "", answer = ""] = (await run("mcp/client.ts", ...command))
+        .split("\n");
+      assertStringIncludes(tools, '"name":"echo"');
+      assertEquals(JSON.parse(answer), {
+        content: [{ type: "text", text: "Echo: taco cat" }],
+      });
+    },
+  });
+}
+
+Deno.test("docs/recipes/lsp/client.ts shows what deno lsp finds", async () => {
+  const path = await Deno.makeTempFile({ suffix: ".ts" });
+  await Deno.writeTextFile(path, '\nexport const taco: number = "cat";\n');
+  assertEquals(
+    await run("lsp/client.ts", path),
+    `${path}:2 Type 'string' is not assignable to type 'number'.\n`,
+  );
+  await Deno.remove(path);
+});

@@ -1,0 +1,3 @@
+import secret from "../secret.txt" with { type: "text" };
+
+self.postMessage(secret);
