@@ -76,6 +76,10 @@ export class PipeConnection implements Connection {
     await this.#writer.close();
   }
 
+  /**
+   * Close both pipes. A write that waits cannot be cancelled: it goes on, and keeps its pipe
+   * open, until nobody holds the child's end any more.
+   */
   close(): void {
     this.#reader.cancel().catch(() => {});
     this.#writer.abort().catch(() => {});

