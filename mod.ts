@@ -27,7 +27,7 @@
  */
 
 import { type Channel, text } from "./channel.ts";
-import { ConnectError, spawnModule } from "./pair.ts";
+import { ConnectError, ExitError, spawnModule } from "./pair.ts";
 
 export {
   contentLength,
@@ -199,7 +199,9 @@ async function main(args: string[]): Promise<number> {
     else await converse(messages.length > 0 ? messages : ["taco cat"]);
     return 0;
   } catch (error) {
-    if (!(error instanceof ConnectError)) throw error;
+    const isChilds = error instanceof ConnectError ||
+      error instanceof ExitError;
+    if (!isChilds) throw error;
     // deno-lint-ignore no-console -- standard error is where a failure is told
     console.error(error.message);
     return 1;
