@@ -1,6 +1,6 @@
 /** What is checked before a child is started. */
 
-import { isHeld, messageOf } from "./environment.ts";
+import { isHeld, isOutOfDescriptors } from "./environment.ts";
 import type { SpawnOptions } from "./options.ts";
 
 const DEFAULT_CONNECT_TIMEOUT = 30_000;
@@ -57,6 +57,6 @@ export function requireDescriptor(): void {
   try {
     Deno.listen({ hostname: "127.0.0.1", port: 0 }).close();
   } catch (error) {
-    if (/os error 2[34]\b/.test(messageOf(error))) throw error;
+    if (isOutOfDescriptors(error)) throw error;
   }
 }

@@ -80,6 +80,11 @@ export function isHeld(descriptor: Deno.PermissionDescriptor): boolean {
   return state === "granted" && !partial;
 }
 
+/** Whether this process, or the system, has no descriptor left: EMFILE, ENFILE. */
+export function isOutOfDescriptors(error: unknown): boolean {
+  return /\(os error 2[34]\)/.test(messageOf(error));
+}
+
 export function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }

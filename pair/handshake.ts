@@ -19,7 +19,13 @@
 
 import { removeDirectory } from "./directory.ts";
 import type { Connection } from "../channel.ts";
-import { type Address, log, messageOf, takeAddress } from "./environment.ts";
+import {
+  type Address,
+  isOutOfDescriptors,
+  log,
+  messageOf,
+  takeAddress,
+} from "./environment.ts";
 import type { LaunchHooks } from "./hooks.ts";
 
 /** A token in hexadecimal digits: 256 bits. */
@@ -219,8 +225,11 @@ export class HandshakeServer<Conn extends Deno.Conn = Deno.Conn> {
     try {
       conn = await connect(this.#endpoint.address);
       await writeToken(conn, this.#marker);
-      await conn.read(new Uint8Array(1));
+      // It is not answered where the parent has failed to accept.
+      await Promise.race([conn.read(new Uint8Array(1)), this.#accepting]);
+      await Promise.race([this.#admitted.promise, undefined]);
     } catch (error) {
+      if (isOutOfDescriptors(error)) throw error;
       // The child has removed the socket, or the wait is over.
       log?.(`could not look for a late connection: ${messageOf(error)}`);
     } finally {
