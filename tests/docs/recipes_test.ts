@@ -6,6 +6,7 @@ import {
   assertStringIncludes,
 } from "@std/assert";
 import { TextLineStream } from "@std/streams";
+import { ExitError } from "../../mod.ts";
 import { inPool } from "../../docs/recipes/pool/parent.ts";
 import { printedBy } from "../examples.ts";
 import { findNode, missing, packageCommand } from "../programs.ts";
@@ -59,8 +60,7 @@ Deno.test("docs/recipes/pool/parent.ts prints what it says", () =>
   assertPrints("pool/parent.ts"));
 
 Deno.test("docs/recipes/pool gives up a task at which each child crashes, and does no more tasks", async () => {
-  // The child closes its side before it exits: whether the exit or the end comes first is open.
-  await assertRejects(() => inPool([1, 2, -1, 3], 2));
+  await assertRejects(() => inPool([1, 2, -1, 3], 2), ExitError);
 });
 
 Deno.test("docs/recipes/progress/parent.ts shows what the child has done", async () => {

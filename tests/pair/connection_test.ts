@@ -1,6 +1,6 @@
-import { assertEquals, assertRejects } from "@std/assert";
+import { assert, assertEquals, assertRejects } from "@std/assert";
 import { Channel, type Connection } from "../../channel.ts";
-import { socketPair } from "../../pair.ts";
+import { ExitError, socketPair } from "../../pair.ts";
 import { ChildConnection, Exit } from "../../pair/connection.ts";
 
 /** The exit of a child that was asked to end, and has not. */
@@ -86,4 +86,50 @@ Deno.test("ChildConnection.closed resolves when the peer dies", async () => {
   b.abort();
   await connection.closed;
   await closing;
+});
+
+Deno.test({
+  name:
+    "ChildConnection.read() waits for the exit of a child that is seen to have gone only later",
+  ignore: Deno.build.os !== "linux",
+  fn: async () => {
+    const { promise: status, resolve } = Promise.withResolvers<
+      Deno.CommandStatus
+    >();
+    let looks = 0;
+    const connection = new ChildConnection(
+      {
+        ...unwritable(0, []),
+        write() {
+          // The third look
+          if (++looks < 3) return Promise.resolve(0);
+          resolve({ success: false, code: 1, signal: null });
+          return Promise.reject(new Deno.errors.BrokenPipe());
+        },
+      },
+      new Exit({ pid: 1, status }, "child"),
+      { isUnix: true },
+    );
+    await assertRejects(() => connection.read(new Uint8Array(1)), ExitError);
+    assertEquals(looks, 3);
+    connection.destroy();
+  },
+});
+
+Deno.test({
+  name:
+    "ChildConnection.read() waits for no exit while the child takes what is written",
+  ignore: Deno.build.os !== "linux",
+  fn: async () => {
+    const { promise: status } = Promise.withResolvers<Deno.CommandStatus>();
+    let looks = 0;
+    const connection = new ChildConnection(
+      { ...unwritable(0, []), write: () => Promise.resolve(0 * ++looks) },
+      new Exit({ pid: 1, status }, "child"),
+      { isUnix: true },
+    );
+    assertEquals(await connection.read(new Uint8Array(1)), null);
+    assert(looks > 1);
+    connection.destroy();
+  },
 });

@@ -307,6 +307,20 @@ test("ExitError names the module, and is the same class everywhere", async () =>
   assertEquals((await child.close()).code, 1);
 });
 
+test("ExitError comes of a child in Deno that dies of an error that nobody catches", async () => {
+  // Deno shuts down the sending side before it closes the socket, so a look at once says
+  // that the child lives.
+  await Promise.all(Array.from({ length: 8 }, async () => {
+    const child = await spawnModule(new URL("throw.ts", modules), {
+      stderr: "null",
+      ...TEXT,
+    });
+    assertEquals(await child.channel.receive(), "last words");
+    await assertRejects(() => child.channel.receive(), ExitError);
+    await child.close();
+  }));
+});
+
 test("ExitError comes of a child in Ruby", async () => {
   assert(ruby.command);
   const program = `
