@@ -35,6 +35,10 @@ export class ConnectError extends Error {
  *
  * What the child had sent is received first. Then `receive()`, iteration, `readable` and
  * `closed` of its channel reject with this.
+ *
+ * Where the stream ends, it takes a moment to tell a child that dies from one that only sends no
+ * more: `null` comes after 63 ms over a Unix socket on Linux, and elsewhere, or once this side has
+ * ended, too, when the child has exited, or after 1 s.
  */
 export class ExitError extends Error {
   /** The name of the error: `"ExitError"`. */
