@@ -14,6 +14,8 @@ const remoteCommand = [
   fileURLToPath(new URL("./stdio_child.ts", import.meta.url)),
 ];
 
+const options = { transport: "stdio", serialization: text() } as const;
+
 Deno.test({
   name:
     "spawn() over stdio reaches a child through sshd, which answers until and after the end",
@@ -23,8 +25,7 @@ Deno.test({
     await using server = await startSshd(sshd.command);
     await using child = await spawn("ssh", {
       args: [...server.args, ...remoteCommand],
-      transport: "stdio",
-      serialization: text(),
+      ...options,
       stderr: "piped",
     });
     const { channel } = child;
@@ -52,8 +53,7 @@ Deno.test({
     await using server = await startSshd(sshd.command);
     await using child = await spawn("ssh", {
       args: [...server.args, ...remoteCommand],
-      transport: "stdio",
-      serialization: text(),
+      ...options,
       stderr: "null",
     });
     await child.channel.send("taco cat");
@@ -81,8 +81,7 @@ Deno.test({
       `'${Deno.execPath()}' run -A '${module}' 3<&0 4>&1 </dev/null >&2`;
     await using child = await spawn("ssh", {
       args: [...server.args, command],
-      transport: "stdio",
-      serialization: text(),
+      ...options,
       stderr: "piped",
     });
     const log = new Response(child.process.stderr).text();
