@@ -1,10 +1,15 @@
 /** Bytes of a block: what a read or a batch of messages has room for. */
 export const BLOCK_LENGTH = 257 * 1024;
 
-/** Free memory that is kept: blocks, and pieces for large messages, in bytes. */
+/** Bytes of a short: what a read that may wait for long has room for, or a few short messages. */
+const SHORT_LENGTH = 2 * 1024;
+
+/** Free memory that is kept: shorts (1 MiB), blocks, and pieces for large messages, in bytes. */
+const MAX_FREE_SHORTS = 512;
 const MAX_FREE_BLOCKS = 8;
 const MAX_FREE_LENGTH = 16 * 1024 * 1024;
 
+const freeShorts: Uint8Array<ArrayBuffer>[] = [];
 const freeBlocks: Uint8Array<ArrayBuffer>[] = [];
 /** Pieces of other lengths, all longer than a block. */
 const freePieces: Uint8Array<ArrayBuffer>[] = [];
@@ -16,6 +21,9 @@ let freeLength = 0;
  * copying it 2.
  */
 export function takeMemory(length: number): Uint8Array<ArrayBuffer> {
+  if (length <= SHORT_LENGTH) {
+    return freeShorts.pop() ?? new Uint8Array(SHORT_LENGTH);
+  }
   if (length <= BLOCK_LENGTH) {
     return freeBlocks.pop() ?? new Uint8Array(BLOCK_LENGTH);
   }
@@ -29,7 +37,12 @@ export function takeMemory(length: number): Uint8Array<ArrayBuffer> {
 /** Give memory back that nobody looks at any more. Other memory is left to V8. */
 export function giveMemory(memory: Uint8Array<ArrayBuffer>) {
   const { length, buffer } = memory;
-  if (length < BLOCK_LENGTH || length !== buffer.byteLength) return;
+  if (length !== buffer.byteLength) return;
+  if (length === SHORT_LENGTH) {
+    if (freeShorts.length < MAX_FREE_SHORTS) freeShorts.push(memory);
+    return;
+  }
+  if (length < BLOCK_LENGTH) return;
   if (length === BLOCK_LENGTH) {
     if (freeBlocks.length < MAX_FREE_BLOCKS) freeBlocks.push(memory);
     return;
@@ -46,9 +59,6 @@ export function giveMemory(memory: Uint8Array<ArrayBuffer>) {
 const MAX_WAITING_BLOCKS = 16;
 
 let waitingBlocks = 0;
-
-/** Bytes for a read that may wait for long. */
-const SHORT_READ_LENGTH = 2 * 1024;
 
 const NO_BYTES = new Uint8Array(0);
 
@@ -68,8 +78,6 @@ export class ReadBuffer {
   isBusy = false;
   /** `bytes`, if it is memory of this buffer. */
   #own: Uint8Array<ArrayBuffer> | undefined;
-  /** Free memory for short reads. */
-  readonly #shorts: Uint8Array<ArrayBuffer>[] = [];
   /** What the last {@linkcode target} returned, while the read goes on. */
   #target: Uint8Array<ArrayBuffer> = NO_BYTES;
   /** Whether that read may wait with a block. */
@@ -97,13 +105,13 @@ export class ReadBuffer {
       this.#reserve(BLOCK_LENGTH / 2);
     } else {
       // Blocks from which a message was lent are left to V8.
-      if (this.#isLocked && this.#own?.length !== SHORT_READ_LENGTH) {
+      if (this.#isLocked && this.#own?.length !== SHORT_LENGTH) {
         this.#own = undefined;
       }
       this.#retired = this.#retired.filter(({ memory }) =>
-        memory.length === SHORT_READ_LENGTH
+        memory.length === SHORT_LENGTH
       );
-      this.#reserve(SHORT_READ_LENGTH);
+      this.#reserve(SHORT_LENGTH);
     }
     return this.#target = this.bytes.subarray(this.end);
   }
@@ -121,7 +129,7 @@ export class ReadBuffer {
     const target = this.#target;
     this.endRead();
     if (target.length > 0 && buffer === target.buffer) {
-      this.isBusy = length >= SHORT_READ_LENGTH;
+      this.isBusy = length >= SHORT_LENGTH;
       // Otherwise they have been forgotten.
       if (buffer === this.bytes.buffer) this.end += length;
     } else if (this.start < this.end) {
@@ -149,8 +157,12 @@ export class ReadBuffer {
    */
   turn() {
     this.#turn++;
-    while (this.#retired[0] && this.#retired[0].turn < this.#turn - 1) {
-      this.#give(this.#retired.shift()?.memory);
+    for (
+      let first;
+      (first = this.#retired[0]) !== undefined && first.turn < this.#turn - 1;
+    ) {
+      this.#retired.shift();
+      giveMemory(first.memory);
     }
   }
 
@@ -168,7 +180,7 @@ export class ReadBuffer {
     if (own !== undefined && own.buffer !== this.#target.buffer) {
       if (this.#isLocked) {
         this.#retired.push({ memory: own, turn: this.#lentTurn });
-      } else this.#give(own);
+      } else giveMemory(own);
     }
     this.#own = undefined;
     this.#lentTurn = -2;
@@ -193,20 +205,12 @@ export class ReadBuffer {
       // Doubled where it is too small, so that the cost of copying is linear.
       const doubled = own !== undefined && !isHalfFree ? 2 * own.length : 0;
       const length = Math.max(rest + room, doubled);
-      const memory = length > SHORT_READ_LENGTH
-        ? takeMemory(length)
-        : this.#shorts.pop() ?? new Uint8Array(SHORT_READ_LENGTH);
+      const memory = takeMemory(length);
       memory.set(this.bytes.subarray(this.start, this.end));
       this.clear();
       this.bytes = this.#own = memory;
     }
     this.start = 0;
     this.end = rest;
-  }
-
-  #give(memory: Uint8Array<ArrayBuffer> | undefined) {
-    if (memory === undefined) return;
-    if (memory.length !== SHORT_READ_LENGTH) giveMemory(memory);
-    else if (this.#shorts.length < 2) this.#shorts.push(memory);
   }
 }

@@ -1,5 +1,9 @@
-import { assert, assertLessOrEqual } from "@std/assert";
+import { assert, assertEquals, assertLessOrEqual } from "@std/assert";
+import { Channel } from "../../channel.ts";
 import { spawn } from "../../pair.ts";
+import { FakeConn } from "./fake_conn.ts";
+import { A, B, frame } from "./messages.ts";
+import { idle } from "./promises.ts";
 
 const MIB = 1024 * 1024;
 
@@ -40,4 +44,22 @@ Deno.test("Channel holds no memory for a slow receiver, on either side", async (
   const receiver = Number(new TextDecoder().decode(answer));
   assertLessOrEqual(receiver / MIB, 64);
   assertLessOrEqual((peak - before) / MIB, 64);
+});
+
+Deno.test("Channel takes little memory where many channels send short messages at once", async () => {
+  const conns = Array.from({ length: 1000 }, () => new FakeConn());
+  const channels = conns.map((conn) => new Channel(conn));
+  const before = Deno.memoryUsage().external;
+  const sent = channels.map((channel) => channel.send(A));
+  await idle();
+  const after = Deno.memoryUsage().external;
+  assertEquals(conns.map(({ writes }) => writes.count), conns.map(() => 1));
+  assertLessOrEqual((after - before) / MIB, 8);
+
+  // What is sent meanwhile is in other memory than what is being written.
+  sent.push(...channels.map((channel) => channel.send(B)));
+  for (const conn of conns) assertEquals(await conn.take(), frame(A));
+  for (const conn of conns) assertEquals(await conn.take(), frame(B));
+  await Promise.all(sent);
+  for (const channel of channels) channel.abort();
 });
