@@ -9,7 +9,11 @@ import {
 import { type Child, ExitError, spawn } from "../../pair.ts";
 import { modules } from "./fixtures.ts";
 import { py, python } from "./python.ts";
+import { holdTimers } from "./replace.ts";
 import { LONG, Stage, test } from "./stage.ts";
+
+/** No other timer has it. */
+const GRACE_PERIOD = 12_345;
 
 test("Child.close() ends a child that reads to the end, and gives its status", async () => {
   await using stage = await Stage.set();
@@ -17,7 +21,7 @@ test("Child.close() ends a child that reads to the end, and gives its status", a
     const child = await spawn(python, {
       args: py(`connect(); echo(); sys.exit(${code})`),
       ...stage,
-      gracePeriod: LONG / 2,
+      gracePeriod: LONG,
     });
     const closing = child.close();
     assertStrictEquals(child.close(), closing);
@@ -44,7 +48,7 @@ test("Child.close() drains: a child whose replies nobody read exits with 0", asy
       ],
     ] as const
   ) {
-    const child = await spawn(command, { args, ...stage, gracePeriod: 10_000 });
+    const child = await spawn(command, { args, ...stage, gracePeriod: LONG });
     const { channel } = child;
     const message = new Uint8Array(100_000);
     // 40 MB there and 40 MB back: far more than all queues hold
@@ -66,7 +70,7 @@ while (message := receive()) is not None:
 sys.exit(count == 20_000_000)
 `),
     ...stage,
-    gracePeriod: 10_000,
+    gracePeriod: LONG,
   });
   for (let n = 0; n < 20; n++) void child.channel.send(new Uint8Array(1e6));
   assertEquals((await child.close()).code, 1);
@@ -94,6 +98,7 @@ for (const queued of [0, 20_000_000]) {
 
   test(`Child.close() sends SIGKILL to ${nobody} and ignores SIGTERM`, async () => {
     await using stage = await Stage.set();
+    using timers = holdTimers((delay) => delay === GRACE_PERIOD);
     const child = await spawn(python, {
       args: py(`
 signal.signal(signal.SIGTERM, lambda *_: told.append(True))
@@ -102,15 +107,17 @@ connect()
 obey()
 `),
       ...stage,
-      gracePeriod: 500,
+      gracePeriod: GRACE_PERIOD,
     });
     const puppet = await stage.puppet();
     if (queued) void child.channel.send(new Uint8Array(queued));
     const closing = child.close();
+    await timers.ring();
     assertEquals(
-      await puppet.run("while not told: signal.pause()\nanswer = told"),
+      await puppet.run("while not told: pause()\nanswer = told"),
       [true],
     );
+    await timers.ring();
     assertEquals((await closing).signal, "SIGKILL");
     await puppet.ended();
   });
@@ -118,14 +125,17 @@ obey()
 
 test("Child.close() gives the status of a child that ends in order on SIGTERM", async () => {
   await using stage = await Stage.set();
+  using timers = holdTimers((delay) => delay === GRACE_PERIOD);
   const child = await spawn(python, {
     args: py(
-      "signal.signal(signal.SIGTERM, lambda *_: sys.exit(5)); connect(); signal.pause()",
+      "signal.signal(signal.SIGTERM, lambda *_: sys.exit(5)); connect(); pause()",
     ),
     ...stage,
-    gracePeriod: 500,
+    gracePeriod: GRACE_PERIOD,
   });
-  assertEquals((await child.close()).code, 5);
+  const closing = child.close();
+  await timers.ring();
+  assertEquals((await closing).code, 5);
 });
 
 test("Child.close() ends a child that sends for ever", async () => {
@@ -171,7 +181,7 @@ test("Child.close() works on a channel that has been closed, aborted or has fail
       // What it sends back is no frame
       args: py("connect(); parent.sendall(b'\\xff' * 4); echo()"),
       ...stage,
-      gracePeriod: 10_000,
+      gracePeriod: LONG,
     });
     await end(child);
     assertEquals((await child.close()).signal, null);

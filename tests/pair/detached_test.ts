@@ -1,6 +1,7 @@
 import { assertEquals, assertNotEquals, assertRejects } from "@std/assert";
 import { type Child, ConnectError, spawn } from "../../pair.ts";
 import { py, python } from "./python.ts";
+import { holdTimers } from "./replace.ts";
 import { Stage, test } from "./stage.ts";
 
 for (
@@ -58,11 +59,14 @@ test("spawn() with detached leaves no process of the group behind when it reject
     await puppet.ended();
   }
   {
+    const connectTimeout = 12_345;
+    using timers = holdTimers((delay) => delay === connectTimeout);
     const failing = assertRejects(
-      () => spawn("sh", { args, ...options, connectTimeout: 1_000 }),
+      () => spawn("sh", { args, ...options, connectTimeout }),
       ConnectError,
     );
     const puppet = await stage.puppet();
+    await timers.ring();
     await failing;
     await puppet.ended();
   }

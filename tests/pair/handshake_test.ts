@@ -13,7 +13,7 @@ import { text } from "../../channel.ts";
 import { ConnectError, socketPair, spawn, spawnModule } from "../../pair.ts";
 import { dropped, write } from "./connections.ts";
 import { py, python } from "./python.ts";
-import { replace } from "./replace.ts";
+import { holdTimers, replace } from "./replace.ts";
 import { begin, isRoot, LONG, NOBODY, Stage, test, waitFor } from "./stage.ts";
 
 test("spawn() drops strangers, and says what became of each", async () => {
@@ -116,13 +116,9 @@ test("ConnectError.strangers is bounded", async () => {
 for (const transport of ["unix", "tcp"] as const) {
   test(`spawn() over ${transport} lets the child in past 200 silent strangers, and holds few of them`, async () => {
     await using stage = await Stage.set();
-    const spawning = begin(python, {
-      args: py("obey()"),
-      ...stage,
-      transport,
-      // Less than a handshake may take
-      connectTimeout: 4_000,
-    });
+    // Nobody goes for having been silent too long
+    using _ = holdTimers((delay) => delay > 1_000);
+    const spawning = begin(python, { args: py("obey()"), ...stage, transport });
     const puppet = await stage.puppet();
     const strangers = [];
     for (let n = 0; n < 200; n++) strangers.push(await puppet.dial());
@@ -139,12 +135,8 @@ for (const transport of ["unix", "tcp"] as const) {
 
   test(`spawn() over ${transport} keeps a child behind which many strangers came`, async () => {
     await using stage = await Stage.set();
-    const spawning = begin(python, {
-      args: py("obey()"),
-      ...stage,
-      transport,
-      connectTimeout: 4_000,
-    });
+    using _timers = holdTimers((delay) => delay > 1_000);
+    const spawning = begin(python, { args: py("obey()"), ...stage, transport });
     const puppet = await stage.puppet();
     // Meanwhile the parent cannot look: all are waiting when it does
     const fifo = await stage.makeFifo();
@@ -210,32 +202,20 @@ for (const transport of ["unix", "tcp"] as const) {
 
 test("spawn() keeps a child that shows all of the token but its last digit while there is no room", async () => {
   await using stage = await Stage.set();
-  const options = { ...stage, connectTimeout: 4_000 };
-  const spawning = begin(python, { args: py("obey()"), ...options });
+  // Nobody goes for having been silent too long
+  using _ = holdTimers((delay) => delay > 1_000);
+  const spawning = begin(python, { args: py("obey()"), ...stage });
   const puppet = await stage.puppet();
   // Ends the wait for room when the test says so
-  const waiting = Promise.withResolvers<() => void>();
-  const { setTimeout } = globalThis;
-  using _ = {
-    [Symbol.dispose]: () => void (globalThis.setTimeout = setTimeout),
-  };
-  const held = (
-    callback: (...args: unknown[]) => void,
-    delay: number,
-    ...args: unknown[]
-  ) => {
-    if (delay <= 100) waiting.resolve(callback);
-    return setTimeout(() => callback(...args), delay <= 100 ? LONG : delay);
-  };
-  globalThis.setTimeout = Object.assign(held, setTimeout);
+  using room = holdTimers((delay) => delay <= 100);
   const conn = await puppet.dial();
   const strangers = [];
   for (let n = 0; n < 64; n++) strangers.push(await puppet.dial());
-  const makeRoom = await waiting.promise;
+  await room.held();
   await write(conn, puppet.token.slice(0, -1));
   // What comes over a socket later is seen later
   for (const socket of await socketPair(stage)) socket.close();
-  makeRoom();
+  await room.ring();
   await Promise.race(strangers.map((conn) => conn.read(new Uint8Array(1))));
   await write(conn, puppet.token.slice(-1));
   await using child = await spawning;

@@ -40,3 +40,59 @@ export function noProcess(): Disposable {
     },
   );
 }
+
+/** Timers that ring when the test says so, however busy the machine is. */
+export interface HeldTimers extends Disposable {
+  /** Resolves once there is one. */
+  held(): Promise<void>;
+  /** Let the longest waiting ring, once there is one. */
+  ring(): Promise<void>;
+}
+
+type Timer = Parameters<typeof clearTimeout>[0];
+
+/** Longer than any test. */
+const NEVER = 2 ** 31 - 1;
+
+/** Hold back the timers of some delays until the end of the block. */
+export function holdTimers(isHeld: (delay: number) => boolean): HeldTimers {
+  const { setTimeout, clearTimeout } = globalThis;
+  const callbacks = new Map<Timer, () => void>();
+  let onHeld = () => {};
+  const hold = (
+    callback: (...args: unknown[]) => void,
+    delay = 0,
+    ...args: unknown[]
+  ) => {
+    if (!isHeld(delay)) return setTimeout(callback, delay, ...args);
+    const timer = setTimeout(() => {}, NEVER);
+    callbacks.set(timer, () => callback(...args));
+    onHeld();
+    return timer;
+  };
+  globalThis.setTimeout = Object.assign(hold, setTimeout);
+  globalThis.clearTimeout = (timer) => {
+    callbacks.delete(timer);
+    clearTimeout(timer);
+  };
+  async function held() {
+    while (callbacks.size === 0) {
+      const { promise, resolve } = Promise.withResolvers<void>();
+      onHeld = resolve;
+      await promise;
+    }
+  }
+  return {
+    held,
+    async ring() {
+      await held();
+      for (const [timer, callback] of callbacks) {
+        globalThis.clearTimeout(timer);
+        callback();
+        return;
+      }
+    },
+    [Symbol.dispose]: () =>
+      void Object.assign(globalThis, { setTimeout, clearTimeout }),
+  };
+}

@@ -7,7 +7,7 @@ import {
 import { type Channel, text } from "../../channel.ts";
 import { ConnectError, ExitError, spawn } from "../../pair.ts";
 import { py, python } from "./python.ts";
-import { noProcess } from "./replace.ts";
+import { holdTimers, noProcess } from "./replace.ts";
 import { Stage, test } from "./stage.ts";
 
 test("spawn() with a signal that has been aborted starts no process", async () => {
@@ -93,7 +93,7 @@ def end(*_):
 signal.signal(signal.SIGTERM, end)
 connect()
 send(b"here")
-signal.pause()
+pause()
 `),
         ...stage,
         signal,
@@ -113,6 +113,8 @@ signal.pause()
 
 test("spawn() with a signal kills a child that ignores SIGTERM after gracePeriod, though nobody calls close()", async () => {
   await using stage = await Stage.set();
+  const gracePeriod = 12_345;
+  using timers = holdTimers((delay) => delay === gracePeriod);
   const controller = new AbortController();
   const { signal } = controller;
   const child = await spawn(python, {
@@ -121,13 +123,14 @@ test("spawn() with a signal kills a child that ignores SIGTERM after gracePeriod
     ),
     ...stage,
     signal,
-    gracePeriod: 300,
+    gracePeriod,
     serialization: text(),
   });
   const puppet = await stage.puppet();
   assertEquals(await child.channel.receive(), "here");
   controller.abort();
   assertEquals(await child.channel.receive(), "no");
+  await timers.ring();
   const error = await assertRejects(() => child.channel.receive());
   assertStrictEquals(error, signal.reason);
   assertEquals((await child.status).signal, "SIGKILL");

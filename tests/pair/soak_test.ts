@@ -9,7 +9,7 @@ import {
 } from "../../pair.ts";
 import { py, python } from "./python.ts";
 import { setVariable } from "./replace.ts";
-import { Stage } from "./stage.ts";
+import { LONG, Stage } from "./stage.ts";
 
 const SPAWNS = 500;
 const AT_ONCE = 10;
@@ -212,6 +212,8 @@ Deno.test("spawn() and Child hold 100 children at once, with 1,000 messages both
       directory,
       transport: child % 2 === 0 ? "unix" : "tcp",
       serialization: text(),
+      connectTimeout: LONG,
+      gracePeriod: LONG,
     });
     const messages = Array.from(
       { length: 1_000 },

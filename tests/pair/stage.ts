@@ -137,7 +137,7 @@ export const LONG = 2 ** 31 - 1;
 
 export function test(name: string, fn: () => Promise<void>, ignore = false) {
   // A wait that never ends is a failure, not the end of the suite
-  Deno.test({ name, fn, ignore, timeout: 20_000 });
+  Deno.test({ name, fn, ignore, timeout: 60_000 });
 }
 
 /** Spawn a child that the test waits for later: a rejection meanwhile is not unhandled. */

@@ -6,7 +6,7 @@ import { fileURLToPath } from "node:url";
 import { runParent } from "./fixtures.ts";
 import { py, python } from "./python.ts";
 import { noProcess, setVariable } from "./replace.ts";
-import { Stage, test } from "./stage.ts";
+import { LONG, Stage, test } from "./stage.ts";
 
 const stdio = { transport: "stdio" } as const;
 
@@ -123,7 +123,7 @@ test("Child.close() over stdio drains: a child whose replies nobody read exits w
   const child = await spawn(python, {
     args: py("connect(); echo()"),
     ...stdio,
-    gracePeriod: 10_000,
+    gracePeriod: LONG,
   });
   for (let n = 0; n < 100; n++) void child.channel.send(new Uint8Array(1e5));
   assertEquals((await child.close()).code, 0);
@@ -174,7 +174,7 @@ try:
 except BrokenPipeError: pass
 `),
       ...stdio,
-      gracePeriod: 10_000,
+      gracePeriod: LONG,
     });
     await end(child);
     assertEquals((await child.close()).signal, null);

@@ -45,10 +45,11 @@ Deno.test({
       transport: "stdio",
       framing: delimiter({ delimiter: "\0" }),
       serialization: json<Answer, Command>(),
-      stderr: "null",
+      stderr: "piped",
       gracePeriod: 30_000,
     });
     const { channel } = child;
+    const log = child.process.stderr.text();
     let last = 0;
     async function call(
       method: string,
@@ -80,6 +81,8 @@ Deno.test({
     assertEquals(evaluated?.result?.value, 2);
     await call("Browser.close");
     assertEquals((await child.close()).success, true);
+    // Its helpers hold it too: until it ends they may write there
+    await log;
     await Deno.remove(directory, { recursive: true });
   },
 });

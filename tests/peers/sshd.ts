@@ -1,6 +1,7 @@
 import { userInfo } from "node:os";
 
 const DIRECTORY_OF_SSHD = "/run/sshd";
+const HOST = "server.test";
 
 async function run(command: string, ...args: string[]) {
   const { success, stderr } = await new Deno.Command(command, { args })
@@ -20,12 +21,10 @@ async function makeMissing(path: string): Promise<boolean> {
   }
 }
 
-function freePort(): number {
-  using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
-  return listener.addr.port;
-}
-
-/** An SSH server on 127.0.0.1 for the user that runs the test, with keys of its own; nothing of it stays. */
+/**
+ * An SSH server for the user that runs the test, with keys of its own; nothing of it stays. `ssh` starts one for each
+ * connection and talks to it over pipes, so that it needs no port.
+ */
 export interface Sshd extends AsyncDisposable {
   /** Arguments of `ssh` before the command. */
   args: string[];
@@ -35,7 +34,6 @@ export async function startSshd(sshd: string): Promise<Sshd> {
   // Root's server wants a directory that only an init system makes
   const isMade = Deno.uid() === 0 && await makeMissing(DIRECTORY_OF_SSHD);
   const directory = await Deno.makeTempDir();
-  const port = freePort();
   const path = (name: string) => `${directory}/${name}`;
   for (const name of ["host", "user"]) {
     await run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", path(name));
@@ -44,12 +42,11 @@ export async function startSshd(sshd: string): Promise<Sshd> {
   const hostKey = await Deno.readTextFile(path("host.pub"));
   await Deno.writeTextFile(
     path("known_hosts"),
-    `[127.0.0.1]:${port} ${hostKey}`,
+    `${HOST} ${hostKey}`,
   );
   await Deno.writeTextFile(
     path("config"),
     [
-      `ListenAddress 127.0.0.1:${port}`,
       `HostKey ${path("host")}`,
       `AuthorizedKeysFile ${path("authorized_keys")}`,
       "PidFile none",
@@ -60,47 +57,17 @@ export async function startSshd(sshd: string): Promise<Sshd> {
       "",
     ].join("\n"),
   );
-  const server = new Deno.Command(sshd, {
-    args: ["-D", "-e", "-f", path("config")],
-    stdin: "null",
-    stdout: "null",
-    stderr: "piped",
-  }).spawn();
-  let log = "";
-  const listening = Promise.withResolvers<void>();
-  const logged = (async () => {
-    const lines = server.stderr.pipeThrough(new TextDecoderStream());
-    for await (const part of lines) {
-      log += part;
-      if (log.includes("Server listening")) listening.resolve();
-    }
-    listening.reject(new Error(`Cannot start sshd: ${log}`));
-  })();
-  listening.promise.catch(() => {});
-  async function stop() {
-    try {
-      server.kill();
-    } catch {
-      // It has ended
-    }
-    await logged;
-    await server.status;
-    await Deno.remove(directory, { recursive: true });
-    if (isMade) await Deno.remove(DIRECTORY_OF_SSHD);
-  }
-  try {
-    await listening.promise;
-  } catch (error) {
-    await stop();
-    throw error;
-  }
   return {
     args: [
-      ...["-F", "none", "-i", path("user"), "-p", String(port)],
+      ...["-F", "none", "-i", path("user")],
+      ...["-o", `ProxyCommand='${sshd}' -i -f '${path("config")}'`],
       ...["-o", "BatchMode=yes", "-o", "IdentitiesOnly=yes"],
       ...["-o", `UserKnownHostsFile=${path("known_hosts")}`],
-      `${userInfo().username}@127.0.0.1`,
+      `${userInfo().username}@${HOST}`,
     ],
-    [Symbol.asyncDispose]: stop,
+    async [Symbol.asyncDispose]() {
+      await Deno.remove(directory, { recursive: true });
+      if (isMade) await Deno.remove(DIRECTORY_OF_SSHD);
+    },
   };
 }

@@ -5,6 +5,11 @@ import _signal as signal, _socket as socket
 
 parent = None
 
+# A byte for each signal that has a handler
+signals, wakeup = os.pipe()
+os.set_blocking(wakeup, False)
+signal.set_wakeup_fd(wakeup)
+
 
 class Stdio:
     """Standard input and output, as far as a socket is used here."""
@@ -73,6 +78,11 @@ def receive(of=None):
 def echo():
     while (message := receive()) is not None:
         send(message)
+
+
+def pause():
+    """Wait for a signal that has a handler; signal.pause() would miss one that has just come."""
+    os.read(signals, 1)
 
 
 def obey():
