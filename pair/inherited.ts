@@ -6,7 +6,7 @@
  * in between closes it: `Deno.Command` cannot.
  */
 
-import { isHeld } from "./environment.ts";
+import { isHeld, messageOf } from "./environment.ts";
 
 /** Bit of a descriptor's flags: it is closed when another program is executed. */
 const CLOSE_ON_EXEC = 0o2000000;
@@ -134,8 +134,15 @@ function succeeds(shell: string): boolean {
       .outputSync().success;
   } catch (error) {
     if (isOutOfSight(error)) return false;
+    // It was started; how it ends, nobody tells where SIGCHLD is ignored.
+    if (isUntold(error)) return true;
     throw error;
   }
+}
+
+/** ECHILD. */
+function isUntold(error: unknown): boolean {
+  return /\(os error 10\)/.test(messageOf(error));
 }
 
 function isOutOfSight(error: unknown): boolean {

@@ -1,13 +1,6 @@
 import { findPython } from "../programs.ts";
 
+export { py } from "./py.ts";
+
 /** Where there is none, tests that need it fail. */
 export const python = (await findPython()).command ?? "python3";
-
-const source = Deno.readTextFileSync(
-  new URL("./children/child.py", import.meta.url),
-);
-
-/** The arguments with which Python runs `code`, with the functions of child.py at hand. */
-export function py(code: string): string[] {
-  return ["-S", "-E", "-c", source, code];
-}

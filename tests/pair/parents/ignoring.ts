@@ -1,11 +1,18 @@
 // A parent in which SIGCHLD is ignored, so that the system does not tell how a child ends.
 import { assert, assertEquals } from "@std/assert";
 import { text } from "../../../channel.ts";
+import { spawnWithDescriptors } from "../../../descriptors.ts";
 import { ConnectError, spawn, spawnModule } from "../../../pair.ts";
 import { modules } from "../fixtures.ts";
-import { py, python } from "../python.ts";
+import { py } from "../py.ts";
 
-const [transport, what] = Deno.args;
+const [transport, what, python = ""] = Deno.args;
+if (Deno.build.os === "linux") {
+  const status = Deno.readTextFileSync("/proc/self/status");
+  const [, ignored = ""] = /^SigIgn:\s*(\w+)$/m.exec(status) ?? [];
+  const SIGCHLD = 17;
+  assert(BigInt(`0x${ignored}`) & (1n << BigInt(SIGCHLD - 1)));
+}
 assert(transport === "unix" || transport === "tcp" || transport === "stdio");
 const controller = new AbortController();
 const options = {
@@ -45,6 +52,23 @@ switch (what) {
     });
     await child.channel.send("taco cat");
     assertEquals(await child.channel.receive(), "taco cat");
+    break;
+  }
+  case "descriptors": {
+    const { child, descriptors } = await spawnWithDescriptors(python, {
+      args: py(`
+connect()
+descriptors = socket.socket(socket.AF_UNIX)
+descriptors.connect(os.environ["SOCKETPAIR_DESCRIPTORS_PATH"])
+descriptors.sendall(token())
+echo()
+`),
+      serialization: text(),
+    });
+    await child.channel.send("taco cat");
+    assertEquals(await child.channel.receive(), "taco cat");
+    await descriptors.close();
+    await fate(child.close());
     break;
   }
   case "crash": {
