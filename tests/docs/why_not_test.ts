@@ -1,69 +1,255 @@
-/** What README's table says of others than socketpair; what it says of ours is tested where it belongs. */
-import { assert, assertEquals, assertRejects } from "@std/assert";
+/** What README's table "Why not ..." says: each of its cells is shown by a program in `why_not/ways`, and is nothing else. */
+import {
+  assert,
+  assertEquals,
+  assertLessOrEqual,
+  assertMatch,
+} from "@std/assert";
+import { findPython, missing, type Program } from "../programs.ts";
 import { fileURLToPath } from "node:url";
-import { ExitError, spawnModule } from "../../mod.ts";
 
 const HERE = new URL("./why_not/", import.meta.url);
 const SECRET = fileURLToPath(new URL("secret.txt", HERE));
 
-const LITTLE_MEMORY = "--v8-flags=--max-old-space-size=32";
-const EXHAUST =
-  "const all = []; for (;;) all.push(new Array(10_000).fill(1.5));";
+const python = await findPython();
 
-function deno(...args: string[]): Promise<Deno.CommandOutput> {
-  return new Deno.Command(Deno.execPath(), {
-    args,
-    env: { NO_COLOR: "1" },
-  }).output();
+const COLUMNS = {
+  ours: "socketpair",
+  fork: "`fork()` of `node:child_process`",
+  worker: "`Worker`",
+  stdio: "stdio by hand",
+  execa: "execa",
+};
+
+type Way = keyof typeof COLUMNS;
+
+interface End {
+  code: number;
+  printed: string[];
 }
 
-for (const [way, arrivesAs] of [["fork", "isArray"], ["execa", "isBytes"]]) {
-  Deno.test(`README is right: a child of ${way} reads what its parent may not, and bytes arrive there as it says`, async () => {
-    const { success, stdout, stderr } = await deno(
+/** Run one row of one way, and return how its parent ended and what it printed: a line of JSON at last. */
+async function end(way: Way, row: string): Promise<End> {
+  const { code, stdout } = await new Deno.Command(Deno.execPath(), {
+    args: [
       "run",
       "--no-prompt",
+      "--unstable-worker-options",
+      "--v8-flags=--max-old-space-size=64",
+      // None of them may read the secret itself. A Worker's permissions would then be less than those of its parent.
+      ...way === "worker" ? [] : [`--deny-read=${SECRET}`],
+      "--allow-read",
+      "--allow-write",
       "--allow-run",
+      "--allow-net",
       "--allow-env",
       "--allow-sys",
-      `--deny-read=${SECRET}`,
-      "--allow-read",
-      fileURLToPath(new URL("fork.ts", HERE)),
+      fileURLToPath(new URL(`ways/${way}.ts`, HERE)),
+      row,
+      python.command ?? "",
       SECRET,
-      way ?? "",
-    );
-    assert(success, new TextDecoder().decode(stderr));
-    assertEquals(JSON.parse(new TextDecoder().decode(stdout)), {
-      parentReads: false,
-      secret: "the secret\n",
-      isBytes: arrivesAs === "isBytes",
-      isArray: arrivesAs === "isArray",
-    });
-  });
+    ],
+    env: { NO_COLOR: "1" },
+    stderr: "null",
+  }).output();
+  const printed = new TextDecoder().decode(stdout).trimEnd().split("\n");
+  return { code, printed };
 }
 
-Deno.test("README is right: a Worker without permissions reads any file by an import", async () => {
-  const worker = fileURLToPath(new URL("sandbox/worker.ts", HERE));
-  const code = `
-    const worker = new Worker("file://${worker}", { type: "module", deno: { permissions: "none" } });
-    worker.onmessage = ({ data }) => { console.log(data); worker.terminate(); };`;
-  const { stdout } = await deno("eval", "--unstable-worker-options", code);
-  assertEquals(new TextDecoder().decode(stdout), "the secret\n\n");
+async function resultOf(way: Way, row: string) {
+  const { code, printed } = await end(way, row);
+  assertEquals(code, 0, `${way} ${row}`);
+  return JSON.parse(printed.at(-1) ?? "");
+}
+
+interface Cell {
+  says: string;
+  shows: () => Promise<void>;
+}
+
+/** What the result of a row is. */
+function gives(row: string, way: Way, expected: unknown) {
+  return async () => assertEquals(await resultOf(way, row), expected);
+}
+
+/** While the child is stopped, most of the 64 messages wait, and then all arrive. */
+function waits(way: Way, promised?: string) {
+  return async () => {
+    const { meanwhile, ...rest } = await resultOf(way, "slow");
+    assertLessOrEqual(meanwhile, 32);
+    assertEquals(rest, { received: 64, ...(promised && { promised }) });
+  };
+}
+
+/** What the child prints comes to standard output, and its message to the parent. */
+function isFree(way: Way) {
+  return async () =>
+    assertEquals((await end(way, "output")).printed, [
+      "for people",
+      '"for the parent"',
+    ]);
+}
+
+const ANY_FILE = "no: its imports read any file";
+const ALL_PERMISSIONS = "no: it has all permissions";
+
+const ROWS: Record<string, Record<Way, Cell>> = {
+  "Children in any language": {
+    ours: {
+      says: "yes",
+      shows: gives("languages", "ours", ["hello from python", "tac ocat"]),
+    },
+    fork: { says: "no", shows: gives("languages", "fork", 1) },
+    worker: { says: "no", shows: gives("languages", "worker", "error") },
+    stdio: {
+      says: "yes",
+      shows: gives("languages", "stdio", {
+        success: true,
+        stdout: "tac ocat\n",
+      }),
+    },
+    execa: {
+      says: "messages only to Node, Deno",
+      shows: gives("languages", "execa", ["tac ocat", "no message"]),
+    },
+  },
+  "A child may only use its channel": {
+    ours: { says: "yes", shows: gives("sandbox", "ours", "ConnectError") },
+    fork: {
+      says: ALL_PERMISSIONS,
+      shows: gives("sandbox", "fork", ["denied", "the secret\n"]),
+    },
+    worker: {
+      says: ANY_FILE,
+      shows: gives("sandbox", "worker", "the secret\n"),
+    },
+    stdio: {
+      says: ANY_FILE,
+      shows: gives("sandbox", "stdio", {
+        success: true,
+        stdout: "the secret\n\n",
+      }),
+    },
+    execa: {
+      says: ALL_PERMISSIONS,
+      shows: gives("sandbox", "execa", ["denied", "the secret\n"]),
+    },
+  },
+  "The child crashes": {
+    ours: {
+      says: "you get an error",
+      shows: gives("crash", "ours", ["ExitError", "ExitError"]),
+    },
+    fork: {
+      says: "you get an event",
+      shows: gives("crash", "fork", [["failure"], ["failure"]]),
+    },
+    worker: {
+      says: "you crash with it",
+      async shows() {
+        for (const row of ["throw", "exhaust"]) {
+          const { code, printed } = await end("worker", row);
+          assert(code !== 0, row);
+          assertEquals(printed, [""]);
+        }
+      },
+    },
+    stdio: {
+      says: "you look at its status",
+      shows: gives("crash", "stdio", [
+        { success: false, stdout: "" },
+        { success: false, stdout: "" },
+      ]),
+    },
+    execa: {
+      says: "you get an error",
+      shows: gives("crash", "execa", ["ExecaError", "ExecaError"]),
+    },
+  },
+  "A child that reads slowly makes you wait": {
+    ours: { says: "yes", shows: waits("ours") },
+    fork: {
+      says: "only by a callback",
+      shows: waits("fork", "boolean"),
+    },
+    worker: {
+      says: "no",
+      shows: gives("slow", "worker", { promised: "undefined", received: 64 }),
+    },
+    stdio: { says: "yes", shows: waits("stdio") },
+    execa: { says: "yes", shows: waits("execa") },
+  },
+  "Bytes arrive as bytes": {
+    ours: { says: "yes", shows: gives("bytes", "ours", true) },
+    fork: {
+      says: "as an array, unless you ask",
+      shows: gives("bytes", "fork", [
+        { isBytes: false, isArray: true },
+        { isBytes: true, isArray: false },
+      ]),
+    },
+    worker: { says: "yes", shows: gives("bytes", "worker", true) },
+    stdio: {
+      says: "yes, but you look for their ends",
+      shows: gives("bytes", "stdio", { success: true, stdout: "tacocat" }),
+    },
+    execa: {
+      says: "yes",
+      shows: gives("bytes", "execa", { isBytes: true, isArray: false }),
+    },
+  },
+  "Standard output stays free": {
+    ours: { says: "yes", shows: isFree("ours") },
+    fork: { says: "yes", shows: isFree("fork") },
+    worker: { says: "yes", shows: isFree("worker") },
+    stdio: {
+      says: "no",
+      shows: gives("output", "stdio", {
+        success: true,
+        stdout: "for people\nfor the parent\n",
+      }),
+    },
+    execa: { says: "yes", shows: isFree("execa") },
+  },
+};
+
+/** Ways that need Python, in the row of languages. */
+const WITH_PYTHON: Way[] = ["ours", "stdio", "execa"];
+
+function programOf(row: string, way: Way): Pick<Program, "ignore"> {
+  const isNeeded = row === "Children in any language" &&
+    WITH_PYTHON.includes(way);
+  if (isNeeded && !python.ignore) assert(python.command, missing);
+  return { ignore: isNeeded && python.ignore };
+}
+
+Deno.test("README's table has the rows and cells that are shown here, six of them", async () => {
+  const readme = await Deno.readTextFile(
+    new URL("../../README.md", import.meta.url),
+  );
+  const [, section = ""] = /## Why not[^\n]*\n([^]*?)\n## /.exec(readme) ?? [];
+  const [heading, rule, ...rows] = section.split("\n")
+    .filter((line) => line.startsWith("|"))
+    .map((line) => line.split("|").slice(1, -1).map((cell) => cell.trim()));
+  assertEquals(heading, ["", ...Object.values(COLUMNS)]);
+  assertMatch(rule?.join("") ?? "", /^[- ]+$/);
+  assertEquals(
+    rows,
+    Object.entries(ROWS).map(([row, cells]) => [
+      row,
+      ...Object.values(cells).map(({ says }) => says),
+    ]),
+  );
+  assertEquals(rows.length, 6);
 });
 
-Deno.test("README is right: a Worker that runs out of memory takes the whole process", async () => {
-  const code = `
-    const worker = new Worker("data:text/javascript,${EXHAUST}", { type: "module" });
-    worker.onerror = (event) => { event.preventDefault(); console.log("the parent lives"); };`;
-  const { success, stdout } = await deno("eval", LITTLE_MEMORY, code);
-  assertEquals(success, false);
-  assertEquals(new TextDecoder().decode(stdout), "");
-});
-
-Deno.test("README is right: a child of spawnModule() that runs out of memory is an error to the parent", async () => {
-  const url = new URL("exhausting/child.ts", HERE);
-  await using child = await spawnModule(url, {
-    denoArgs: [LITTLE_MEMORY],
-    stderr: "null",
-  });
-  await assertRejects(() => child.channel.receive(), ExitError);
-});
+for (const [row, cells] of Object.entries(ROWS)) {
+  for (const way of ["ours", "fork", "worker", "stdio", "execa"] as const) {
+    const { says, shows } = cells[way];
+    Deno.test({
+      name: `README's table is right: ${row}: ${COLUMNS[way]}: ${says}`,
+      ...programOf(row, way),
+      fn: shows,
+    });
+  }
+}

@@ -1,3 +1,0 @@
-import secret from "../secret.txt" with { type: "text" };
-
-self.postMessage(secret);
