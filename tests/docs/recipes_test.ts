@@ -14,6 +14,10 @@ import { fileURLToPath } from "node:url";
 
 const ROOT = new URL("../../", import.meta.url);
 const MAX_LINES = 60;
+const MCP_LINES = 20;
+
+/** MiB that a process may take for a file of 256 MB. An idle one has about 65. */
+const MAX_PEAK = 160;
 
 const node = await findNode();
 
@@ -97,23 +101,56 @@ Deno.test("docs/recipes/restart/parent.ts prints what it says", async () => {
   );
 });
 
-Deno.test("docs/recipes/file/parent.ts compresses a file, in memory that does not grow with it", async () => {
-  const directory = await Deno.makeTempDir();
-  const path = `${directory}/large.txt`;
-  const block = "taco cat, ".repeat(100_000);
-  const count = 64;
-  for (let n = 0; n < count; n++) {
-    await Deno.writeTextFile(path, `${n}${block}`, { append: true });
-  }
-  await run("file/parent.ts", path);
+/** The most memory that a process has had so far, in MiB. */
+async function peakOf(pid: number): Promise<number> {
+  const status = await Deno.readTextFile(`/proc/${pid}/status`);
+  const [, kib] = /^VmHWM:\s*(\d+) kB$/m.exec(status) ?? [];
+  return Number(kib) / 1024;
+}
 
-  const file = await Deno.open(`${path}.gz`);
-  let length = 0;
-  for await (
-    const chunk of file.readable.pipeThrough(new DecompressionStream("gzip"))
-  ) length += chunk.length;
-  assertEquals(length, (await Deno.stat(path)).size);
-  await Deno.remove(directory, { recursive: true });
+Deno.test({
+  name:
+    "docs/recipes/file/parent.ts compresses a large file, and neither side holds it",
+  ignore: Deno.build.os !== "linux",
+  async fn() {
+    const megabytes = 256;
+    const directory = await Deno.makeTempDir();
+    const path = `${directory}/large.txt`;
+    // A pipe instead of a file, so that both processes are still there when the last byte has passed.
+    await new Deno.Command("mkfifo", { args: [path] }).output();
+    const parent = new Deno.Command(Deno.execPath(), {
+      args: ["run", "-A", recipe("file/parent.ts"), path],
+    }).spawn();
+
+    const block = new TextEncoder().encode("taco cat, ".repeat(100_000));
+    const file = await Deno.open(path, { write: true });
+    const writer = file.writable.getWriter();
+    for (let n = 0; n < megabytes; n++) {
+      block.set(crypto.getRandomValues(new Uint8Array(1000)), 1000 * (n % 900));
+      await writer.write(block);
+    }
+    const { pid } = parent;
+    const children = await Deno.readTextFile(
+      `/proc/${pid}/task/${pid}/children`,
+    );
+    const peaks = await Promise.all(
+      [pid, Number(children.trim())].map(peakOf),
+    );
+    await writer.close();
+    assert((await parent.status).success);
+
+    const compressed = await Deno.open(`${path}.gz`);
+    const chunks = compressed.readable.pipeThrough(
+      new DecompressionStream("gzip"),
+    );
+    let length = 0;
+    for await (const chunk of chunks) length += chunk.length;
+    assertEquals(length, megabytes * block.length);
+    const [ofParent = NaN, ofChild = NaN] = peaks;
+    assertLessOrEqual(ofParent, MAX_PEAK);
+    assertLessOrEqual(ofChild, MAX_PEAK);
+    await Deno.remove(directory, { recursive: true });
+  },
 });
 
 const EVERYTHING = [
@@ -123,7 +160,11 @@ const EVERYTHING = [
 
 for (
   const { name, command, ignore } of [
-    { name: "the server beside it", command: [], ignore: false },
+    {
+      name: "the server beside it",
+      command: [Deno.execPath(), "run", recipe("mcp/server.ts")],
+      ignore: false,
+    },
     {
       name: "@modelcontextprotocol/server-everything",
       command: EVERYTHING.map((part) =>
@@ -137,7 +178,7 @@ for (
     name: `docs/recipes/mcp/client.ts calls ${name}`,
     ignore,
     async fn() {
-      assert(ignore || command.length === 0 || node.command, missing);
+      assert(name.startsWith("the") || node.command, missing);
       const [tools = "", answer = ""] = (await run("mcp/client.ts", ...command))
         .split("\n");
       assertStringIncludes(tools, '"name":"echo"');
@@ -147,6 +188,14 @@ for (
     },
   });
 }
+
+Deno.test("docs/recipes/mcp/client.ts has the 20 lines that the page says", async () => {
+  const code = await Deno.readTextFile(recipe("mcp/client.ts"));
+  assertEquals(
+    code.split("\n").filter((line) => line !== "").length,
+    MCP_LINES,
+  );
+});
 
 Deno.test("docs/recipes/lsp/client.ts shows what deno lsp finds", async () => {
   const path = await Deno.makeTempFile({ suffix: ".ts" });

@@ -6,9 +6,9 @@ const url = import.meta.resolve("./sandbox/child.ts");
 await using child = await spawnModule(url);
 
 using input = await Deno.open(from);
-using output = await Deno.open(to, { write: true, create: true });
+using output = await Deno.create(to);
 
-// Backpressure goes all the way: a file of any size takes a few MB of memory.
+// Backpressure goes all the way: no side ever holds the file.
 await Promise.all([
   input.readable.pipeTo(child.channel.writable),
   child.channel.readable.pipeTo(output.writable),

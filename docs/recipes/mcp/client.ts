@@ -1,40 +1,23 @@
 import { delimiter, json, spawn } from "@socketpair/socketpair";
-import type { Message } from "./server.ts";
 
-const own = ["run", new URL("./server.ts", import.meta.url).href];
-const [command = Deno.execPath(), ...args] = Deno.args;
-await using server = await spawn(command, {
-  args: Deno.args.length > 0 ? args : own,
-  transport: "stdio",
-  framing: delimiter(), // a message is a line
-  serialization: json<Message>(),
-});
+type Message = Record<string, unknown>;
+const [command = "", ...args] = Deno.args;
+const lines = { framing: delimiter(), serialization: json<Message>() };
+await using mcp = await spawn(command, { args, transport: "stdio", ...lines });
 
-let calls = 0;
-async function call(method: string, params: unknown): Promise<unknown> {
-  const id = ++calls;
-  await server.channel.send({ jsonrpc: "2.0", id, method, params });
-  for await (const message of server.channel) {
-    if (message.id !== id || message.method !== undefined) continue;
-    if (message.error) throw new Error(message.error.message);
-    return message.result;
+let id = 0;
+async function call(method: string, params = {}) {
+  await mcp.channel.send({ jsonrpc: "2.0", id: ++id, method, params });
+  for await (const answer of mcp.channel) {
+    if (answer.id === id && !answer.method) return answer.result ?? answer;
   }
-  throw new Error("The server has left");
 }
 
-await call("initialize", {
-  protocolVersion: "2025-06-18",
-  capabilities: {},
-  clientInfo: { name: "recipe", version: "1.0.0" },
-});
-await server.channel.send({
-  jsonrpc: "2.0",
-  method: "notifications/initialized",
-});
-console.log(JSON.stringify(await call("tools/list", {})));
-console.log(JSON.stringify(
-  await call("tools/call", {
-    name: "echo",
-    arguments: { message: "taco cat" },
-  }),
-));
+const clientInfo = { name: "recipe", version: "1.0.0" };
+const protocolVersion = "2025-06-18";
+await call("initialize", { protocolVersion, capabilities: {}, clientInfo });
+const method = "notifications/initialized";
+await mcp.channel.send({ jsonrpc: "2.0", method });
+console.log(JSON.stringify(await call("tools/list")));
+const params = { name: "echo", arguments: { message: "taco cat" } };
+console.log(JSON.stringify(await call("tools/call", params)));
