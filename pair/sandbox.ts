@@ -213,8 +213,9 @@ function deadProxies(granted: string[] = []): Record<string, string> {
 /** What a child imports of this package, if it is on this machine. */
 function ownFiles(): string[] {
   return ["mod.ts", ...FLOORS.flatMap((name) => [`${name}.ts`, name])]
-    .map((name) => import.meta.resolve(`../${name}`))
-    .filter((url) => url.startsWith("file:"))
+    // import.meta.resolve() makes framing.ts of framing where imports may be sloppy.
+    .map((name) => new URL(`../${name}`, import.meta.url))
+    .filter(({ protocol }) => protocol === "file:")
     .map((url) => fileURLToPath(url));
 }
 

@@ -413,3 +413,13 @@ Deno.test("spawnModule() speaks of denoArgs only where a specifier cannot be res
   assertStringIncludes(stderr, "of its own");
   assert(!stderr.includes("denoArgs"), stderr);
 });
+
+Deno.test("spawnModule() starts a module where the parent's imports are sloppy", async () => {
+  await using project = await Project.make({
+    "deno.json": { unstable: ["sloppy-imports"] },
+    "main.ts": parent(`import.meta.resolve("./child")`),
+    "child.ts": child(`import lib from "./lib";`, "lib"),
+    "lib.ts": `export default "sloppy";`,
+  });
+  assertEquals(await project.deno("run", "-A", "main.ts"), "sloppy");
+});
