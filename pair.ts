@@ -341,6 +341,7 @@ function start<In, Out>(
  * @param specifier The module: a URL, or a path from the current directory of the parent.
  * @param options The channel's options, those of the process, and the child's permissions.
  * @returns The child, connected.
+ * @throws {Deno.errors.NotFound} If there is no such module, where this process may know.
  * @throws {TypeError} If a path that must be granted holds a comma, which a flag cannot
  * express, or if `denoArgs` holds `-A`.
  * @throws {Deno.errors.NotSupported} In a compiled program, which has no `deno` to run a

@@ -119,7 +119,8 @@ function lookUp(path: string): string | undefined {
   }
 }
 
-function isAbsence(error: unknown): boolean {
+/** Whether an error says that there is nothing of a path. */
+export function isAbsence(error: unknown): boolean {
   return error instanceof Deno.errors.NotFound ||
     error instanceof Deno.errors.NotADirectory;
 }

@@ -3,10 +3,10 @@
 import { dirname } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { findConfiguration } from "./configuration.ts";
-import type { Address } from "./environment.ts";
+import { type Address, isHeld } from "./environment.ts";
 import { HOOKS, type LaunchOptions } from "./hooks.ts";
 import { withoutInherited } from "./inherited.ts";
-import type { Scope } from "./links.ts";
+import { isAbsence, type Scope } from "./links.ts";
 import type { SpawnModuleOptions } from "./options.ts";
 import { LineCopy } from "./output.ts";
 import {
@@ -36,6 +36,7 @@ export async function planModule<In, Out>(
     );
   }
   const url = resolveSpecifier(specifier);
+  requireFile(url);
   const grants = grantsOf(permissions);
   const isTrusted = permissions === "inherit" && grantsEverything(grants);
   const origin = isTrusted ? undefined : newOrigin();
@@ -102,6 +103,23 @@ function resolveSpecifier(specifier: string | URL): URL {
   return URL.canParse(specifier) && !/^[A-Za-z]:[\\/]/.test(specifier)
     ? new URL(specifier)
     : pathToFileURL(absolutePath(specifier));
+}
+
+/** Throw if there is no such file, as far as this process may know. */
+function requireFile(url: URL): void {
+  if (url.protocol !== "file:") return;
+  const path = fileURLToPath(url);
+  // Nobody is to be asked for it.
+  if (!isHeld({ name: "read", path })) return;
+  try {
+    Deno.statSync(path);
+  } catch (error) {
+    if (!isAbsence(error)) return;
+    throw new Deno.errors.NotFound(
+      `Cannot spawn module: there is no file ${path}`,
+      { cause: error },
+    );
+  }
 }
 
 /**

@@ -1,8 +1,9 @@
 import { fileURLToPath } from "node:url";
-import { assert, assertEquals } from "@std/assert";
+import { assert, assertEquals, assertRejects } from "@std/assert";
 import { json, text } from "../../channel.ts";
 import { spawnModule } from "../../pair.ts";
 import { runParent } from "./fixtures.ts";
+import { noProcess } from "./replace.ts";
 import {
   attack,
   battlefield,
@@ -271,6 +272,30 @@ Deno.test("spawnModule() resolves a string against the parent's directory", asyn
     await hear(`${up}${fileURLToPath(child)}`, { cwd: root.path }),
     [root.path],
   );
+});
+
+Deno.test("spawnModule() says when there is no such module, and starts no process", async () => {
+  await using root = await temporaryDirectory();
+  await Deno.symlink(`${root.path}/nowhere`, `${root.path}/link.ts`);
+  using _ = noProcess();
+  for (const name of ["missing.ts", "no/such/place.ts", "link.ts"]) {
+    const path = `${root.path}/${name}`;
+    for (const specifier of [path, new URL(`file://${path}`)]) {
+      for (
+        const options of [
+          {},
+          { permissions: "inherit" },
+          { transport: "stdio" },
+        ] as const
+      ) {
+        await assertRejects(
+          () => spawnModule(specifier, options),
+          Deno.errors.NotFound,
+          `Cannot spawn module: there is no file ${path}`,
+        );
+      }
+    }
+  }
 });
 
 Deno.test("spawnModule() keeps a child from the parent's telemetry", async () => {
