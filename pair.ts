@@ -33,41 +33,20 @@ import type {
   WithoutSerialization,
   WithSerialization,
 } from "./channel.ts";
-import { checkStart, delaysOf, requireDescriptor } from "./pair/checks.ts";
 import {
-  type Child,
-  ConnectedChild,
-  killAndRelease,
-  waitForConnection,
-  watch,
-} from "./pair/child.ts";
-import { openChannel, serializationOf } from "./pair/connection.ts";
-import {
-  letIn,
-  makeDirectory,
-  removeDirectory,
-  socketPath,
-  withDirectoryContext,
-} from "./pair/directory.ts";
-import {
-  addressVariables,
-  commandOptions,
-  log,
-  TOKEN_VARIABLE,
-} from "./pair/environment.ts";
-import {
-  type Endpoint,
-  HandshakeServer,
+  openChannel,
+  serializationOf,
   takeConnection,
   writeToken,
-} from "./pair/handshake.ts";
-import { type Attachment, HOOKS, type LaunchOptions } from "./pair/hooks.ts";
+} from "./pair/connect.ts";
+import { log, requireDescriptor } from "./pair/environment.ts";
 import type {
   ConnectOptions,
   SocketPairOptions,
   SpawnModuleOptions,
   SpawnOptions,
 } from "./pair/options.ts";
+import type { Child } from "./pair/outcome.ts";
 
 export type {
   Channel,
@@ -82,9 +61,8 @@ export type {
   WithSerialization,
 } from "./channel.ts";
 export type { FrameHeader, Framing, FramingOptions } from "./framing.ts";
-export { Child } from "./pair/child.ts";
-export { ConnectError, ExitError } from "./pair/errors.ts";
 export type * from "./pair/options.ts";
+export { Child, ConnectError, ExitError } from "./pair/outcome.ts";
 
 /**
  * Make two connected Unix sockets, each with both ends in this process: `UNIXSocket.pair`
@@ -124,24 +102,8 @@ export async function socketPair(
       "Cannot make socket pair: Deno has no Unix sockets on Windows",
     );
   }
-  const endpoint = await listenUnix(options);
-  const server = new HandshakeServer(endpoint);
-  let left: Deno.UnixConn | undefined;
-  let right: Deno.UnixConn | undefined;
-  try {
-    left = await Deno.connect({ transport: "unix", ...endpoint.address });
-    await writeToken(left, server.token);
-    right = await server.admitted;
-    server.take();
-    await server.remove();
-    return [left, right];
-  } catch (error) {
-    left?.close();
-    right?.close();
-    throw error;
-  } finally {
-    await server.discard();
-  }
+  const { pairUp } = await loadStart();
+  return await pairUp(options);
 }
 
 /**
@@ -209,100 +171,19 @@ export async function spawn<In, Out>(
   command: string | URL,
   options: SpawnOptions<In, Out> = {},
 ): Promise<Child<In, Out>> {
-  const { [HOOKS]: hooks, signal }: LaunchOptions<In, Out> = options;
-  const { connectTimeout } = delaysOf(options);
-  signal?.throwIfAborted();
-  checkStart(options);
-  if (options.transport === "stdio") {
-    // Only a parent of such a child loads it.
-    const { overPipes, takePipes } = await import("./pair/pipes.ts");
-    const process = start(command, overPipes(options), {});
-    return await takePipes(watch(process, command, options), options);
-  }
-  const endpoint = await listen(options);
-  const { address, directory } = endpoint;
-  const server = new HandshakeServer(endpoint, hooks);
-  const { token } = server;
-  let attachment: Attachment | undefined;
-  try {
-    if (directory !== undefined) {
-      attachment = hooks?.attach?.({ directory, token });
-      await letIn(directory, options);
-    }
-    const args = hooks?.argsFor?.(address) ?? options.args ?? [];
-    const process = start(command, { ...options, args }, {
-      ...addressVariables(address),
-      ...attachment?.env,
-      [TOKEN_VARIABLE]: token,
-    });
-    const started = watch(process, command, options);
-    let child: ConnectedChild<In, Out> | undefined;
-    try {
-      const conn = await waitForConnection(started, server, {
-        connectTimeout,
-        signal,
-        attachment,
-      });
-      const isUnix = directory !== undefined;
-      child = new ConnectedChild(started, conn, { ...options, isUnix });
-      server.take();
-      log?.(`child ${process.pid} connected`);
-      await server.remove();
-      return child;
-    } catch (error) {
-      await server.close();
-      child?.channel.abort(error);
-      await killAndRelease(started, options);
-      throw error;
-    }
-  } finally {
-    await attachment?.dispose();
-    await server.discard();
-  }
+  const { start } = await loadStart();
+  return await start(command, options);
 }
 
-async function listen<In, Out>(
-  options: SpawnOptions<In, Out>,
-): Promise<Endpoint> {
-  const { transport = Deno.build.os === "windows" ? "tcp" : "unix" } = options;
-  if (transport === "unix") return await listenUnix(options);
-  if (transport !== "tcp") {
-    throw new TypeError(
-      `Cannot use transport: "${transport}" is none of "unix", "tcp", "stdio"`,
-    );
-  }
-  const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
-  const { port } = listener.addr;
-  log?.(`listening on 127.0.0.1:${port}`);
-  return { listener, address: { port } };
-}
+let parentRooms: typeof import("./pair/start.ts") | undefined;
 
-async function listenUnix(
-  options: Pick<SpawnOptions<unknown>, "directory">,
-): Promise<Endpoint<Deno.UnixConn, { path: string }>> {
-  const directory = await makeDirectory(options.directory);
-  const path = socketPath(directory);
-  let listener;
-  try {
-    listener = Deno.listen({ transport: "unix", path });
-    log?.(`listening on ${path}`);
-    return { listener, address: { path }, directory };
-  } catch (error) {
-    listener?.close();
-    await removeDirectory(directory).catch(() => {});
-    throw withDirectoryContext(directory, error);
+/** Load what only a parent needs: that takes a child's process 0.4 ms. */
+async function loadStart(): Promise<typeof import("./pair/start.ts")> {
+  if (parentRooms === undefined) {
+    requireDescriptor();
+    parentRooms = await import("./pair/start.ts");
   }
-}
-
-function start<In, Out>(
-  command: string | URL,
-  options: SpawnOptions<In, Out>,
-  env: Record<string, string>,
-): Deno.ChildProcess {
-  const process = new Deno.Command(command, commandOptions(options, env))
-    .spawn();
-  log?.(`started child ${process.pid}`);
-  return process;
+  return parentRooms;
 }
 
 /**

@@ -1,6 +1,6 @@
 /** What is checked before a child is started. */
 
-import { isHeld, isOutOfDescriptors } from "./environment.ts";
+import { isHeld } from "./environment.ts";
 import type { SpawnOptions } from "./options.ts";
 
 const DEFAULT_CONNECT_TIMEOUT = 30_000;
@@ -28,14 +28,13 @@ export function delaysOf<In, Out>(
 
 /** Check what the start of a child needs, while nothing has been started. */
 export function checkStart<In, Out>(
-  { cwd, detached, transport }: SpawnOptions<In, Out>,
+  { cwd, detached }: SpawnOptions<In, Out>,
 ): void {
   if (detached && !isHeld({ name: "run" })) {
     throw new Deno.errors.NotCapable(
       "Cannot spawn detached child: signals to its process group require --allow-run in full",
     );
   }
-  if (transport === "stdio") requireDescriptor();
   if (cwd !== undefined) return;
   try {
     Deno.cwd();
@@ -45,18 +44,5 @@ export function checkStart<In, Out>(
     throw new Deno.errors.NotFound(
       "Cannot start child: the current directory does not exist any more: set the option cwd",
     );
-  }
-}
-
-/**
- * Throw unless a descriptor is free. A module that Deno could not load for want of one is never
- * loaded again in the same process.
- */
-export function requireDescriptor(): void {
-  if (!isHeld({ name: "net" })) return;
-  try {
-    Deno.listen({ hostname: "127.0.0.1", port: 0 }).close();
-  } catch (error) {
-    if (isOutOfDescriptors(error)) throw error;
   }
 }

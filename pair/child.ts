@@ -1,79 +1,14 @@
 /** A child process: waiting until it has connected, and ending it. */
 
 import type { Channel, Connection } from "../channel.ts";
-import { ChildConnection, Exit, openChannel } from "./connection.ts";
+import { openChannel } from "./connect.ts";
+import { ChildConnection, Exit } from "./connection.ts";
 import { delaysOf } from "./checks.ts";
 import { log, messageOf } from "./environment.ts";
-import { ConnectError, describeStatus } from "./errors.ts";
 import type { HandshakeServer } from "./handshake.ts";
 import { type Attachment, HOOKS, type LaunchOptions } from "./hooks.ts";
 import type { SpawnOptions } from "./options.ts";
-
-/** A child process and the channel to it: what `spawn()` and `spawnModule()` resolve to. */
-export abstract class Child<In = Uint8Array<ArrayBuffer>, Out = In>
-  implements AsyncDisposable {
-  /**
-   * The channel to the child. It ends when the child has exited and what it had sent was
-   * received, whoever else holds the child's end; with `detached: true` only when nobody
-   * does. If the child has not exited in success, and was not asked to, that end is an
-   * {@linkcode ExitError}.
-   */
-  abstract readonly channel: Channel<In, Out>;
-  /** The process, with the streams that the options asked for. */
-  abstract readonly process: Deno.ChildProcess;
-
-  /** The process id of the child. */
-  get pid(): number {
-    return this.process.pid;
-  }
-
-  /** Resolves when the process has exited. */
-  get status(): Promise<Deno.CommandStatus> {
-    return this.process.status;
-  }
-
-  /**
-   * Send a signal to the child, or with `detached: true` to its process group. Nothing
-   * happens if there is nobody left.
-   *
-   * @param signal The signal; SIGTERM by default.
-   * @throws {TypeError} If the system has no such signal.
-   */
-  abstract kill(signal?: Deno.Signal): void;
-
-  /**
-   * End the child: send no more messages, discard what still comes, and wait until it has
-   * exited. After `gracePeriod` ms from this call, the sending of what is queued
-   * included, it gets SIGTERM, and after as long again SIGKILL.
-   *
-   * Standard output and error that are piped, and that nobody reads, are emptied and closed,
-   * and standard input that is piped is closed unless somebody has locked it. So no child
-   * waits for them, and no descriptor is left.
-   *
-   * A failure of the channel is not thrown here: it is in `channel.closed`.
-   *
-   * @returns How the child exited. Each call returns the same promise.
-   * @throws {Error} What the system says where it does not tell how a child exits, since
-   * whoever started this process had it ignore SIGCHLD.
-   * @throws {Deno.errors.PermissionDenied} If the child does not exit, and the system refuses
-   * to signal it, since it has become another user's.
-   */
-  abstract close(): Promise<Deno.CommandStatus>;
-
-  /**
-   * End the child at the end of an `await using` block, as {@linkcode Child.close}. What
-   * that rejects with is not thrown here, where it would hide the error that ends the block.
-   *
-   * @returns A promise that resolves when the child has exited.
-   */
-  async [Symbol.asyncDispose](): Promise<void> {
-    try {
-      await this.close();
-    } catch (error) {
-      log?.(`could not close child ${this.pid}: ${messageOf(error)}`);
-    }
-  }
-}
+import { Child, ConnectError, describeStatus } from "./outcome.ts";
 
 /** The only kind of {@linkcode Child}; users cannot construct it. */
 export class ConnectedChild<In, Out> extends Child<In, Out> {

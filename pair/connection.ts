@@ -1,15 +1,8 @@
-/** The connection to a child, and the channel over it. */
+/** The connection to a child, and what its end means. */
 
-import {
-  bytes,
-  Channel,
-  type ChannelOptions,
-  type Connection,
-  type DuplexStream,
-  type Serialization,
-} from "../channel.ts";
+import type { Connection } from "../channel.ts";
 import { log, messageOf } from "./environment.ts";
-import { describeStatus, ExitError } from "./errors.ts";
+import { describeStatus, ExitError } from "./outcome.ts";
 
 const DISCARD_BUFFER_LENGTH = 65_536;
 
@@ -323,48 +316,4 @@ async function within<T>(
   } finally {
     clearTimeout(timer);
   }
-}
-
-/** Make a channel over a stream; with `SOCKETPAIR_DEBUG` it is traced. */
-export function openChannel<In, Out>(
-  stream: Connection | DuplexStream,
-  options: ChannelOptions<In, Out>,
-): Channel<In, Out> {
-  const serialization = serializationOf(options);
-  if (!log) return new Channel(stream, { ...options, serialization });
-  const channel = new Channel(stream, {
-    ...options,
-    serialization: traced(serialization, log),
-  });
-  channel.closed.then(
-    () => log?.("closed"),
-    (error) => log?.(`failed: ${messageOf(error)}`),
-  );
-  return channel;
-}
-
-/** Without a serialization the types are those of bytes(), as the overloads say. */
-export function serializationOf<In, Out>(
-  { serialization }: ChannelOptions<In, Out>,
-): Serialization<In, Out> {
-  const unknown: Serialization<unknown, never> = bytes();
-  return serialization ?? unknown as Serialization<In, Out>;
-}
-
-function traced<In, Out>(
-  serialization: Serialization<In, Out>,
-  log: (line: string) => void,
-): Serialization<In, Out> {
-  return {
-    borrows: serialization.borrows,
-    serialize(message) {
-      const bytes = serialization.serialize(message);
-      log(`sent frame of ${bytes.length} bytes`);
-      return bytes;
-    },
-    deserialize(bytes) {
-      log(`received frame of ${bytes.length} bytes`);
-      return serialization.deserialize(bytes);
-    },
-  };
 }

@@ -17,14 +17,13 @@
  * @module
  */
 
+import { connect, REASON_MARK, writeToken } from "./connect.ts";
 import { removeDirectory } from "./directory.ts";
-import type { Connection } from "../channel.ts";
 import {
   type Address,
   isOutOfDescriptors,
   log,
   messageOf,
-  takeAddress,
 } from "./environment.ts";
 import type { LaunchHooks } from "./hooks.ts";
 
@@ -43,9 +42,6 @@ const MIN_HANDSHAKE_TIMEOUT = 100;
 /** Strangers that are remembered for `ConnectError.strangers`. */
 const MAX_STRANGERS = 1_000;
 
-/** What stands in place of the last digit before a reason. */
-const REASON_MARK = 0x21;
-
 /** Bytes of a reason that are read. */
 const MAX_REASON_LENGTH = 4_096;
 
@@ -56,17 +52,6 @@ const ANSI_COLOR = /\x1b\[[0-9;]*m/g;
 /** How long an exited child's reason may take to arrive, in ms. */
 const REASON_TIMEOUT = 1_000;
 
-/** A connection to the parent that has still to write the end of the token. */
-export interface PendingConnection {
-  readonly conn: Connection;
-  readonly remainingToken: string;
-  /** Called once it is taken. */
-  onTake?(): void;
-}
-
-/** Where {@linkcode handOver} leaves a connection: a global symbol. */
-const CONNECTION_KEY = Symbol.for("@socketpair/socketpair");
-
 function newToken(): string {
   return crypto.getRandomValues(new Uint8Array(TOKEN_LENGTH / 2)).toHex();
 }
@@ -76,67 +61,6 @@ export function equalTokens(a: Uint8Array, b: Uint8Array): boolean {
   let difference = a.length ^ b.length;
   for (const [index, byte] of a.entries()) difference |= byte ^ (b[index] ?? 0);
   return difference === 0;
-}
-
-/** Leave a connection to the module that is loaded next. */
-export function handOver(connection: PendingConnection) {
-  Reflect.set(globalThis, CONNECTION_KEY, connection);
-}
-
-/** Take the connection that was handed over, or else connect. */
-export async function takeConnection(): Promise<PendingConnection> {
-  const connection: unknown = Reflect.get(globalThis, CONNECTION_KEY);
-  if (isPendingConnection(connection)) {
-    Reflect.deleteProperty(globalThis, CONNECTION_KEY);
-    connection.onTake?.();
-    return connection;
-  }
-  const { address, token } = takeAddress();
-  return { conn: await connect(address), remainingToken: token };
-}
-
-function isPendingConnection(value: unknown): value is PendingConnection {
-  return typeof value === "object" && value !== null && "conn" in value &&
-    "remainingToken" in value;
-}
-
-export async function connect(address: Address): Promise<Deno.Conn> {
-  if ("path" in address) {
-    return await Deno.connect({ transport: "unix", path: address.path });
-  }
-  const { port } = address;
-  const conn = await Deno.connect({ hostname: "127.0.0.1", port });
-  conn.setNoDelay();
-  return conn;
-}
-
-/** Write a part of the token. */
-export async function writeToken(
-  conn: Pick<Connection, "write">,
-  part: string,
-): Promise<void> {
-  // No TextEncoder: loading Deno's takes a child 0.1 ms.
-  await writeAll(conn, Uint8Array.from(part, (digit) => digit.charCodeAt(0)));
-}
-
-/** Write, in place of the last digit, why there will be none, and close. */
-export async function writeReason(
-  conn: Deno.Conn,
-  reason: string,
-): Promise<void> {
-  try {
-    await writeAll(conn, Uint8Array.of(REASON_MARK));
-    await writeAll(conn, new TextEncoder().encode(reason));
-    conn.close();
-  } catch (error) {
-    // The parent waits no more, or the module has closed it.
-    log?.(`could not say why: ${messageOf(error)}`);
-  }
-}
-
-async function writeAll(conn: Pick<Connection, "write">, bytes: Uint8Array) {
-  let rest = bytes;
-  while (rest.length > 0) rest = rest.subarray(await conn.write(rest));
 }
 
 /** Read a reason to its end, as one line that a terminal can bear. */

@@ -1,10 +1,10 @@
 /** A child whose standard input and output are its channel: no socket, no token. */
 
 import type { Connection } from "../channel.ts";
-import { type Child, ConnectedChild, killAndRelease } from "./child.ts";
-import type { Started } from "./child.ts";
+import { ConnectedChild, killAndRelease, type Started } from "./child.ts";
 import { HOOKS, type LaunchOptions } from "./hooks.ts";
 import type { SpawnOptions } from "./options.ts";
+import type { Child } from "./outcome.ts";
 
 const BUFFER_LENGTH = 65_536;
 

@@ -2,14 +2,19 @@
 
 import type { Connection } from "../channel.ts";
 import {
+  connect,
+  handOver,
+  takeAddress,
+  writeReason,
+  writeToken,
+} from "./connect.ts";
+import {
   type Address,
   messageOf,
   PATH_VARIABLE,
   PORT_VARIABLE,
-  takeAddress,
   TOKEN_VARIABLE,
 } from "./environment.ts";
-import { connect, handOver, writeReason, writeToken } from "./handshake.ts";
 import { refuseLinks, type Scope } from "./links.ts";
 
 // What the module could replace.

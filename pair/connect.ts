@@ -1,0 +1,160 @@
+/** The child's half of the handshake (`handshake.ts`), and how a channel is opened. */
+
+import {
+  bytes,
+  Channel,
+  type ChannelOptions,
+  type Connection,
+  type DuplexStream,
+  type Serialization,
+} from "../channel.ts";
+import {
+  type Address,
+  log,
+  messageOf,
+  PATH_VARIABLE,
+  PORT_VARIABLE,
+  TOKEN_VARIABLE,
+} from "./environment.ts";
+
+/** What stands in place of the last digit before a reason. */
+export const REASON_MARK = 0x21;
+
+/** A connection to the parent that has still to write the end of the token. */
+export interface PendingConnection {
+  readonly conn: Connection;
+  readonly remainingToken: string;
+  /** Called once it is taken. */
+  onTake?(): void;
+}
+
+/** Where {@linkcode handOver} leaves a connection: a global symbol. */
+const CONNECTION_KEY = Symbol.for("@socketpair/socketpair");
+
+/** Leave a connection to the module that is loaded next. */
+export function handOver(connection: PendingConnection) {
+  Reflect.set(globalThis, CONNECTION_KEY, connection);
+}
+
+/** Take the connection that was handed over, or else connect. */
+export async function takeConnection(): Promise<PendingConnection> {
+  const connection: unknown = Reflect.get(globalThis, CONNECTION_KEY);
+  if (isPendingConnection(connection)) {
+    Reflect.deleteProperty(globalThis, CONNECTION_KEY);
+    connection.onTake?.();
+    return connection;
+  }
+  const { address, token } = takeAddress();
+  return { conn: await connect(address), remainingToken: token };
+}
+
+function isPendingConnection(value: unknown): value is PendingConnection {
+  return typeof value === "object" && value !== null && "conn" in value &&
+    "remainingToken" in value;
+}
+
+export async function connect(address: Address): Promise<Deno.Conn> {
+  if ("path" in address) {
+    return await Deno.connect({ transport: "unix", path: address.path });
+  }
+  const { port } = address;
+  const conn = await Deno.connect({ hostname: "127.0.0.1", port });
+  conn.setNoDelay();
+  return conn;
+}
+
+/** Write a part of the token. */
+export async function writeToken(
+  conn: Pick<Connection, "write">,
+  part: string,
+): Promise<void> {
+  // No TextEncoder: loading Deno's takes a child 0.1 ms.
+  await writeAll(conn, Uint8Array.from(part, (digit) => digit.charCodeAt(0)));
+}
+
+/** Write, in place of the last digit, why there will be none, and close. */
+export async function writeReason(
+  conn: Deno.Conn,
+  reason: string,
+): Promise<void> {
+  try {
+    await writeAll(conn, Uint8Array.of(REASON_MARK));
+    await writeAll(conn, new TextEncoder().encode(reason));
+    conn.close();
+  } catch (error) {
+    // The parent waits no more, or the module has closed it.
+    log?.(`could not say why: ${messageOf(error)}`);
+  }
+}
+
+async function writeAll(conn: Pick<Connection, "write">, bytes: Uint8Array) {
+  let rest = bytes;
+  while (rest.length > 0) rest = rest.subarray(await conn.write(rest));
+}
+
+/** Take the address and the token that the parent has left in the environment. */
+export function takeAddress(): { address: Address; token: string } {
+  const path = takeVariable(PATH_VARIABLE);
+  const port = takeVariable(PORT_VARIABLE);
+  const token = takeVariable(TOKEN_VARIABLE);
+  if (token === undefined || (path ?? port) === undefined) {
+    throw new Error(
+      "Cannot connect to parent: SOCKETPAIR_PATH and SOCKETPAIR_TOKEN are not set: spawn() sets them, and they serve once",
+    );
+  }
+  return {
+    address: path === undefined ? { port: Number(port) } : { path },
+    token,
+  };
+}
+
+/** Read a variable, and delete it so that children of this process do not inherit it. */
+function takeVariable(name: string): string | undefined {
+  const value = Deno.env.get(name);
+  Deno.env.delete(name);
+  return value || undefined;
+}
+
+/** Make a channel over a stream; with `SOCKETPAIR_DEBUG` it is traced. */
+export function openChannel<In, Out>(
+  stream: Connection | DuplexStream,
+  options: ChannelOptions<In, Out>,
+): Channel<In, Out> {
+  const serialization = serializationOf(options);
+  if (!log) return new Channel(stream, { ...options, serialization });
+  const channel = new Channel(stream, {
+    ...options,
+    serialization: traced(serialization, log),
+  });
+  channel.closed.then(
+    () => log?.("closed"),
+    (error) => log?.(`failed: ${messageOf(error)}`),
+  );
+  return channel;
+}
+
+/** Without a serialization the types are those of bytes(), as the overloads say. */
+export function serializationOf<In, Out>(
+  { serialization }: ChannelOptions<In, Out>,
+): Serialization<In, Out> {
+  const unknown: Serialization<unknown, never> = bytes();
+  return serialization ?? unknown as Serialization<In, Out>;
+}
+
+function traced<In, Out>(
+  serialization: Serialization<In, Out>,
+  log: (line: string) => void,
+): Serialization<In, Out> {
+  return {
+    borrows: serialization.borrows,
+    serialize(message) {
+      const bytes = serialization.serialize(message);
+      log(`sent frame of ${bytes.length} bytes`);
+      return bytes;
+    },
+    deserialize(bytes) {
+      log(`received frame of ${bytes.length} bytes`);
+      return serialization.deserialize(bytes);
+    },
+  };
+}

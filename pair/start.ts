@@ -1,0 +1,185 @@
+/** How a parent makes the socket, and starts the child that is to connect to it. */
+
+import { checkStart, delaysOf } from "./checks.ts";
+import {
+  ConnectedChild,
+  killAndRelease,
+  waitForConnection,
+  watch,
+} from "./child.ts";
+import { writeToken } from "./connect.ts";
+import {
+  letIn,
+  makeDirectory,
+  removeDirectory,
+  socketPath,
+  withDirectoryContext,
+} from "./directory.ts";
+import {
+  type Address,
+  DEBUG_VARIABLE,
+  environment,
+  log,
+  PATH_VARIABLE,
+  PORT_VARIABLE,
+  TOKEN_VARIABLE,
+} from "./environment.ts";
+import { type Endpoint, HandshakeServer } from "./handshake.ts";
+import { type Attachment, HOOKS, type LaunchOptions } from "./hooks.ts";
+import type { SocketPairOptions, SpawnOptions } from "./options.ts";
+import type { Child } from "./outcome.ts";
+import { overPipes, takePipes } from "./pipes.ts";
+
+/** Make two connected Unix sockets, as `socketPair()`. */
+export async function pairUp(
+  options: SocketPairOptions,
+): Promise<[Deno.UnixConn, Deno.UnixConn]> {
+  const endpoint = await listenUnix(options);
+  const server = new HandshakeServer(endpoint);
+  let left: Deno.UnixConn | undefined;
+  let right: Deno.UnixConn | undefined;
+  try {
+    left = await Deno.connect({ transport: "unix", ...endpoint.address });
+    await writeToken(left, server.token);
+    right = await server.admitted;
+    server.take();
+    await server.remove();
+    return [left, right];
+  } catch (error) {
+    left?.close();
+    right?.close();
+    throw error;
+  } finally {
+    await server.discard();
+  }
+}
+
+/** Start a program and connect to it, as `spawn()`. */
+export async function start<In, Out>(
+  command: string | URL,
+  options: LaunchOptions<In, Out>,
+): Promise<Child<In, Out>> {
+  const { [HOOKS]: hooks, signal } = options;
+  const { connectTimeout } = delaysOf(options);
+  signal?.throwIfAborted();
+  checkStart(options);
+  if (options.transport === "stdio") {
+    const process = startProcess(command, overPipes(options), {});
+    return await takePipes(watch(process, command, options), options);
+  }
+  const endpoint = await listen(options);
+  const { address, directory } = endpoint;
+  const server = new HandshakeServer(endpoint, hooks);
+  const { token } = server;
+  let attachment: Attachment | undefined;
+  try {
+    if (directory !== undefined) {
+      attachment = hooks?.attach?.({ directory, token });
+      await letIn(directory, options);
+    }
+    const args = hooks?.argsFor?.(address) ?? options.args ?? [];
+    const process = startProcess(command, { ...options, args }, {
+      ...addressVariables(address),
+      ...attachment?.env,
+      [TOKEN_VARIABLE]: token,
+    });
+    const started = watch(process, command, options);
+    let child: ConnectedChild<In, Out> | undefined;
+    try {
+      const conn = await waitForConnection(started, server, {
+        connectTimeout,
+        signal,
+        attachment,
+      });
+      const isUnix = directory !== undefined;
+      child = new ConnectedChild(started, conn, { ...options, isUnix });
+      server.take();
+      log?.(`child ${process.pid} connected`);
+      await server.remove();
+      return child;
+    } catch (error) {
+      await server.close();
+      child?.channel.abort(error);
+      await killAndRelease(started, options);
+      throw error;
+    }
+  } finally {
+    await attachment?.dispose();
+    await server.discard();
+  }
+}
+
+async function listen<In, Out>(
+  options: SpawnOptions<In, Out>,
+): Promise<Endpoint> {
+  const { transport = Deno.build.os === "windows" ? "tcp" : "unix" } = options;
+  if (transport === "unix") return await listenUnix(options);
+  if (transport !== "tcp") {
+    throw new TypeError(
+      `Cannot use transport: "${transport}" is none of "unix", "tcp", "stdio"`,
+    );
+  }
+  const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  const { port } = listener.addr;
+  log?.(`listening on 127.0.0.1:${port}`);
+  return { listener, address: { port } };
+}
+
+async function listenUnix(
+  options: Pick<SpawnOptions<unknown>, "directory">,
+): Promise<Endpoint<Deno.UnixConn, { path: string }>> {
+  const directory = await makeDirectory(options.directory);
+  const path = socketPath(directory);
+  let listener;
+  try {
+    listener = Deno.listen({ transport: "unix", path });
+    log?.(`listening on ${path}`);
+    return { listener, address: { path }, directory };
+  } catch (error) {
+    listener?.close();
+    await removeDirectory(directory).catch(() => {});
+    throw withDirectoryContext(directory, error);
+  }
+}
+
+function startProcess<In, Out>(
+  command: string | URL,
+  options: SpawnOptions<In, Out>,
+  env: Record<string, string>,
+): Deno.ChildProcess {
+  const process = new Deno.Command(command, commandOptions(options, env))
+    .spawn();
+  log?.(`started child ${process.pid}`);
+  return process;
+}
+
+/** What tells a child where to connect. */
+function addressVariables(address: Address): Record<string, string> {
+  if ("path" in address) return { [PATH_VARIABLE]: address.path };
+  // This process may itself be a child that has not connected: its own path is not for its child.
+  const isInherited = environment(PATH_VARIABLE) !== undefined;
+  return {
+    [PORT_VARIABLE]: String(address.port),
+    ...(isInherited && { [PATH_VARIABLE]: "" }),
+  };
+}
+
+/** The options of `Deno.Command` for a child. */
+function commandOptions<In, Out>(
+  options: SpawnOptions<In, Out>,
+  env: Record<string, string>,
+): Deno.CommandOptions {
+  const { cwd, uid, gid } = options;
+  return {
+    args: options.args ?? [],
+    env: { ...options.env, ...env, ...(log && { [DEBUG_VARIABLE]: "1" }) },
+    clearEnv: options.clearEnv ?? false,
+    stdin: options.stdin ?? "null",
+    stdout: options.stdout ?? "inherit",
+    stderr: options.stderr ?? "inherit",
+    detached: options.detached ?? false,
+    ...(cwd !== undefined && { cwd }),
+    ...(uid !== undefined && { uid }),
+    ...(gid !== undefined && { gid }),
+  };
+}
