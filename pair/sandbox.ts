@@ -114,7 +114,8 @@ function requireFile(url: URL): void {
   try {
     Deno.statSync(path);
   } catch (error) {
-    if (!isAbsence(error)) return;
+    // A comma is an error of its own, whether something is there or not.
+    if (!isAbsence(error) || path.includes(",")) return;
     throw new Deno.errors.NotFound(
       `Cannot spawn module: there is no file ${path}`,
       { cause: error },
