@@ -55,6 +55,10 @@ export async function findConfiguration(
     places = await findPlaces();
     const config = places.find(({ config }) => config !== undefined)?.config;
     flags = [config === undefined ? "--no-config" : `--config=${config}`];
+    // Without it Deno takes no file for CommonJS where it has read no package.json.
+    if (config === undefined && places.length > 0) {
+      flags.push("--unstable-detect-cjs");
+    }
   } else if (named !== "") {
     const directory = cwd instanceof URL ? fileURLToPath(cwd) : cwd;
     const path = resolve(directory, named);

@@ -157,6 +157,33 @@ for (
   });
 }
 
+Deno.test("spawnModule() takes a file for CommonJS where its package.json says so, as its parent does", async () => {
+  const imports = `import lib from "./lib.js";`;
+  await using project = await Project.make({
+    "secret.json": `"secret"`,
+    "project/package.json": { type: "commonjs" },
+    "project/node_modules/pack/package.json": { name: "pack" },
+    "project/node_modules/pack/index.js": `module.exports = "packed";`,
+    "project/lib.js": `
+try {
+  require("../secret.json");
+  exports.secret = "read";
+} catch (error) {
+  exports.secret = error.name;
+}
+exports.pack = require("pack");`,
+    "project/main.ts": parent(`import.meta.resolve("./child.ts")`, {
+      imports,
+      expression: "[lib.pack, lib.secret]",
+    }),
+    "project/child.ts": child(imports, "[lib.pack, lib.secret]"),
+  });
+  assertEquals(
+    await project.deno("run", "-A", "project/main.ts"),
+    "packed,NotCapable packed,read",
+  );
+});
+
 Deno.test("spawnModule() resolves packages of node_modules beside a deno.json", async () => {
   await using project = await Project.make({
     ...MAPPED,
