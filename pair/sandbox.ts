@@ -41,7 +41,7 @@ export async function planModule<In, Out>(
   const isTrusted = permissions === "inherit" && grantsEverything(grants);
   const origin = isTrusted ? undefined : newOrigin();
   const { flags, env, main } = origin === undefined
-    ? { flags: [], env: {}, main: url.href }
+    ? await planTrusted(url, { denoArgs, cwd: options.cwd })
     : await planSandbox(url, grants, {
       origin,
       denoArgs,
@@ -121,6 +121,16 @@ function requireFile(url: URL): void {
       { cause: error },
     );
   }
+}
+
+/** Plan the start of a module that may do everything: it is the main module itself. */
+async function planTrusted(
+  url: URL,
+  options: { denoArgs: string[]; cwd: string | URL | undefined },
+) {
+  const { denoArgs, cwd } = options;
+  const { flags } = await findConfiguration(denoArgs, { mayWrite: false, cwd });
+  return { flags, env: {}, main: url.href };
 }
 
 /**

@@ -184,6 +184,32 @@ exports.pack = require("pack");`,
   );
 });
 
+Deno.test("spawnModule() that grants everything resolves what its parent resolves, too", async () => {
+  const options = {
+    imports: `import lib from "lib";`,
+    expression: "lib",
+    options: `permissions: "inherit"`,
+  };
+  await using project = await Project.make({
+    "a/deno.json": MAP,
+    "a/lib.ts": MAPPED["lib.ts"],
+    "a/main.ts": parent(`import.meta.resolve("../b/child.ts")`, options),
+    "b/deno.json": { imports: { lib: "./other.ts" } },
+    "b/other.ts": `export default "other";`,
+    "b/child.ts": CHILD,
+  });
+  const main = ["run", "-A", "a/main.ts"];
+  assertEquals(await project.deno(...main), "mapped mapped");
+
+  await project.write({
+    "a/main.ts": parent(`import.meta.resolve("../b/child.ts")`, {
+      ...options,
+      options: `permissions: "inherit", denoArgs: ["--config=b/deno.json"]`,
+    }),
+  });
+  assertEquals(await project.deno(...main), "other mapped");
+});
+
 Deno.test("spawnModule() resolves packages of node_modules beside a deno.json", async () => {
   await using project = await Project.make({
     ...MAPPED,
