@@ -16,7 +16,7 @@ import {
   grantsOf,
   permissionFlags,
 } from "./permissions.ts";
-import { newOrigin, removeStorage } from "./storage.ts";
+import { denoDirectory, newOrigin, removeStorage } from "./storage.ts";
 import { startModule } from "./sandboxed_start.ts";
 
 /** The floors of this package: a file and a folder of that name each. */
@@ -51,6 +51,9 @@ export async function planModule<In, Out>(
   const program = isTrusted
     ? { command: Deno.execPath(), args: [] }
     : withoutInherited(Deno.execPath());
+  // Else another current directory, or clearEnv, would lead away from it.
+  const cache = denoDirectory(options.env);
+  const ownEnv = cache === undefined ? {} : { DENO_DIR: absolutePath(cache) };
   const argsFor = (address?: Address) => [
     ...program.args,
     "run",
@@ -65,7 +68,7 @@ export async function planModule<In, Out>(
     command: program.command,
     options: {
       ...options,
-      env: { ...options.env, ...env },
+      env: { ...options.env, ...ownEnv, ...env },
       stdout: options.stdout ?? (isOverStdio ? undefined : "piped"),
       stderr: options.stderr ?? "piped",
       [HOOKS]: {

@@ -20,7 +20,7 @@ export async function removeStorage(
   origin: string,
   env: Record<string, string> = {},
 ): Promise<void> {
-  const directory = denoDirectory((name) => env[name] ?? environment(name));
+  const directory = denoDirectory(env);
   if (directory === undefined) return;
   const digest = await crypto.subtle.digest(
     "SHA-256",
@@ -40,10 +40,15 @@ export async function removeStorage(
   }
 }
 
-/** Where Deno keeps what it caches, as far as this process knows. */
-function denoDirectory(
-  variable: (name: string) => string | undefined,
+/**
+ * Where Deno keeps what it caches, as far as this process knows.
+ *
+ * @param env Variables in place of those of this process.
+ */
+export function denoDirectory(
+  env: Record<string, string> = {},
 ): string | undefined {
+  const variable = (name: string) => env[name] ?? environment(name);
   const own = variable("DENO_DIR");
   if (own) return own;
   const home = variable("HOME");

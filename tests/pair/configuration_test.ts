@@ -457,6 +457,29 @@ for (const flag of ["--config", "--import-map"]) {
   });
 }
 
+for (const options of [`cwd: "/"`, "clearEnv: true"]) {
+  Deno.test(`spawnModule() with ${options} has the child use the cache of its parent`, async () => {
+    await using project = await Project.make({
+      "main.ts": parent(`import.meta.resolve("./sandbox/child.ts")`, {
+        options: `${options}, permissions: { env: ["DENO_DIR"] }`,
+      }),
+      "sandbox/child.ts": child("", `Deno.env.get("DENO_DIR")`),
+    });
+    const { directory } = project;
+    for (
+      const [variable, value, cache] of [
+        ["DENO_DIR", "cache", "cache"],
+        ["XDG_CACHE_HOME", `${directory}/caches`, "caches/deno"],
+      ] as const
+    ) {
+      const env = { DENO_DIR: "", [variable]: value };
+      const args = ["run", "-A", "main.ts"];
+      const { stdout, stderr } = await project.try(args, { env });
+      assertEquals(stdout, `${directory}/${cache}\n`, stderr);
+    }
+  });
+}
+
 Deno.test("spawnModule() speaks of denoArgs only where a specifier cannot be resolved", async () => {
   await using project = await Project.make({
     "main.ts": parent(`import.meta.resolve("./child.ts")`),

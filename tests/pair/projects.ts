@@ -63,12 +63,12 @@ export class Project implements AsyncDisposable {
   /** Run `deno` in the project, or another program. */
   async try(
     args: string[],
-    { cwd = this.directory, program = Deno.execPath() } = {},
+    { cwd = this.directory, program = Deno.execPath(), env = {} } = {},
   ): Promise<{ success: boolean; stdout: string; stderr: string }> {
     const { success, stdout, stderr } = await new Deno.Command(program, {
       args,
       cwd,
-      env: { NO_COLOR: "1" },
+      env: { NO_COLOR: "1", ...env },
       stdin: "null",
     }).output();
     return {
