@@ -83,7 +83,7 @@ async function load({ specifier, hint }: { specifier: string; hint: string }) {
   } catch (error) {
     if (
       hint !== "" && error instanceof TypeError &&
-      /not a dependency|not prefixed with|in the node_modules|--cached-only/
+      /not a dependency|not prefixed with|in the node_modules|--cached-only|--sloppy-imports/
         .test(error.message)
     ) {
       error.message += `\n  note: ${hint}`;

@@ -480,6 +480,18 @@ for (const options of [`cwd: "/"`, "clearEnv: true"]) {
   });
 }
 
+Deno.test("spawnModule() says that --unstable-sloppy-imports of its parent is not seen", async () => {
+  const imports = `import lib from "./lib";`;
+  await using project = await Project.make({
+    ...MAPPED,
+    "main.ts": parent(`import.meta.resolve("./child.ts")`, { imports }),
+    "child.ts": child(imports, "lib"),
+  });
+  const args = ["run", "-A", "--unstable-sloppy-imports", "main.ts"];
+  const { stderr } = await project.try(args);
+  assertMatch(stderr, /Maybe add a '\.ts' extension.* denoArgs/);
+});
+
 Deno.test("spawnModule() speaks of denoArgs only where a specifier cannot be resolved", async () => {
   await using project = await Project.make({
     "main.ts": parent(`import.meta.resolve("./child.ts")`),
