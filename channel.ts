@@ -197,6 +197,17 @@ export class Channel<In = Uint8Array<ArrayBuffer>, Out = In>
     stream: DuplexStream | Connection,
     options: ChannelOptions<In, Out> & WithSerialization<In, Out>,
   );
+  /**
+   * Construct a new instance with options that may name a serialization, as a wrapper has
+   * them: without one, messages are bytes whatever the types say.
+   *
+   * @param stream A `Deno.Conn`, or any pair of byte streams, not locked.
+   * @param options Framing, serialization and limits.
+   */
+  constructor(
+    stream: DuplexStream | Connection,
+    options: ChannelOptions<In, Out> | undefined,
+  );
   constructor(
     stream: DuplexStream | Connection,
     options: ChannelOptions<In, Out> = {},

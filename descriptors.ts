@@ -210,7 +210,7 @@ export function spawnWithDescriptors<
   Options extends SpawnWithDescriptorsOptions<unknown, never>,
 >(
   command: string | URL,
-  options: Options & MaySerialize<Options>,
+  options: (Options & MaySerialize<Options>) | undefined,
 ): Promise<ChildWithDescriptors<ReceivedWith<Options>, SentWith<Options>>>;
 export async function spawnWithDescriptors<In, Out>(
   command: string | URL,
@@ -297,7 +297,7 @@ export function connectDescriptorsToParent(
 export function connectDescriptorsToParent<
   Options extends ChannelOptions<unknown, never>,
 >(
-  options: Options & MaySerialize<Options>,
+  options: (Options & MaySerialize<Options>) | undefined,
 ): Promise<ParentWithDescriptors<ReceivedWith<Options>, SentWith<Options>>>;
 export async function connectDescriptorsToParent<In, Out>(
   options: ChannelOptions<In, Out> = {},

@@ -165,7 +165,7 @@ export function spawn(
 /** Start a program as a child process and connect to it, with options of a type that may name a serialization. */
 export function spawn<Options extends SpawnOptions<unknown, never>>(
   command: string | URL,
-  options: Options & MaySerialize<Options>,
+  options: (Options & MaySerialize<Options>) | undefined,
 ): Promise<Child<ReceivedWith<Options>, SentWith<Options>>>;
 export async function spawn<In, Out>(
   command: string | URL,
@@ -244,7 +244,7 @@ export function spawnModule(
 /** Start a Deno module as a child process and connect to it, with options of a type that may name a serialization. */
 export function spawnModule<Options extends SpawnModuleOptions<unknown, never>>(
   specifier: string | URL,
-  options: Options & MaySerialize<Options>,
+  options: (Options & MaySerialize<Options>) | undefined,
 ): Promise<Child<ReceivedWith<Options>, SentWith<Options>>>;
 export async function spawnModule<In, Out>(
   specifier: string | URL,
@@ -305,7 +305,7 @@ export function connectToParent(
 ): Promise<Channel<Uint8Array<ArrayBuffer>, Uint8Array>>;
 /** Connect to the process that started this one, with options of a type that may name a serialization. */
 export function connectToParent<Options extends ConnectOptions<unknown, never>>(
-  options: Options & MaySerialize<Options>,
+  options: (Options & MaySerialize<Options>) | undefined,
 ): Promise<Channel<ReceivedWith<Options>, SentWith<Options>>>;
 export async function connectToParent<In, Out>(
   options: ConnectOptions<In, Out> = {},

@@ -3,12 +3,14 @@
 import {
   bytes,
   Channel,
+  type ChannelOptions,
   type Child,
   connectToParent,
   json,
   type Serialization,
   spawn,
   spawnModule,
+  type SpawnModuleOptions,
   type SpawnOptions,
   structured,
   text,
@@ -116,6 +118,32 @@ export async function serializationTellsBothTypes(conn: Deno.Conn) {
 export function optionsOfAWrapper<T>(options: SpawnOptions<T>) {
   const child = spawn("x", { ...options, detached: true });
   same<typeof child, Promise<Child<T, T>>>();
+}
+
+/** Never called: only checked. */
+export function optionsOfAWrapperMayBeLeftOut<In, Out>(
+  conn: Deno.Conn,
+  options?: SpawnModuleOptions<In, Out>,
+) {
+  const child = spawn("x", options);
+  same<typeof child, Promise<Child<In, Out>>>();
+  const module = spawnModule("x", options);
+  same<typeof module, Promise<Child<In, Out>>>();
+  const both = spawnWithDescriptors("x", options);
+  same<Awaited<typeof both>["child"], Child<In, Out>>();
+  const channelOptions: ChannelOptions<In, Out> | undefined = options;
+  const parent = connectToParent(channelOptions);
+  same<typeof parent, Promise<Channel<In, Out>>>();
+  const up = connectDescriptorsToParent(channelOptions);
+  same<Awaited<typeof up>["channel"], Channel<In, Out>>();
+  const channel = new Channel(conn, channelOptions);
+  same<typeof channel, Channel<In, Out>>();
+  const noOptions = new Channel(conn, {});
+  same<typeof noOptions, Channel<Bytes, Bytes>>();
+}
+
+/** Never called: only checked. */
+export function optionsHaveNames() {
   // @ts-expect-error: no such option
   spawn("x", { agrs: [] });
   // @ts-expect-error: the same
