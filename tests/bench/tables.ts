@@ -123,7 +123,7 @@ function costRows({ results }: Report) {
     "64 B, there and back": { workload: "roundtrip-64", perMessage: 1 },
   };
   return [
-    ["us a message", ...Object.keys(sizes)],
+    ["µs a message", ...Object.keys(sizes)],
     ...Object.entries(ways).map(([way, peer]) => [
       way,
       ...Object.values(sizes).map(({ workload, perMessage }) => {
@@ -157,7 +157,7 @@ export function insertFigures(page: string, report: Report): string {
       ]);
       return i === 0 ? [heading, ...named] : named;
     })),
-    "What must hold (CONTRIBUTING.md), and whether it did in this run:",
+    "What must hold (`tests/bench/floors.ts`), and whether it did in this run:",
     markdown(verdictRows(report.floors)),
   ];
   return page.slice(0, begin + BEGIN.length) + "\n\n" +
