@@ -13,7 +13,8 @@ import {
   printedBy,
   run,
 } from "./examples.ts";
-import { findPython, findRuby, missing } from "./programs.ts";
+import { fileURLToPath } from "node:url";
+import { findNode, findPython, findRuby, missing } from "./programs.ts";
 
 const ROOT = new URL("../", import.meta.url);
 const README = await Deno.readTextFile(new URL("README.md", ROOT));
@@ -30,6 +31,7 @@ const MAX_LINES = 250;
 
 const ruby = await findRuby();
 const python = await findPython();
+const node = await findNode();
 
 const EXAMPLES = examplesIn(README);
 
@@ -132,6 +134,21 @@ for (
     },
   });
 }
+
+Deno.test({
+  name: "README example mcp.ts prints what it says",
+  ignore: node.ignore,
+  async fn() {
+    assert(node.command, missing);
+    const example = exampleOf("mcp.ts");
+    // npx starts what is installed, and asks no registry
+    await assertPrints(example, [example], (directory) =>
+      Deno.symlink(
+        fileURLToPath(new URL("tests/peers/node/node_modules", ROOT)),
+        `${directory}/node_modules`,
+      ));
+  },
+});
 
 Deno.test("README tells the least permissions of a parent", async () => {
   const flags =

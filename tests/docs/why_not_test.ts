@@ -113,7 +113,7 @@ const ROWS: Record<string, Record<Way, Cell>> = {
       shows: gives("languages", "execa", ["tac ocat", "no message"]),
     },
   },
-  "A child may only use its channel": {
+  "A child is kept to its channel and folder": {
     ours: { says: "yes", shows: gives("sandbox", "ours", "ConnectError") },
     fork: {
       says: ALL_PERMISSIONS,
