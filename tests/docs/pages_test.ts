@@ -7,6 +7,7 @@ import {
   printedBy,
   run,
 } from "../examples.ts";
+import * as exported from "../../mod.ts";
 import { makeSsh } from "./fake_ssh.ts";
 import { findRuby, type Program } from "../programs.ts";
 
@@ -110,6 +111,13 @@ function anchorsIn(markdown: string): string[] {
       }`,
   );
 }
+
+Deno.test("docs/errors.md has each class of error that is exported", () => {
+  const page = PAGES.get("errors.md") ?? "";
+  const classes = Object.keys(exported).filter((name) => /Error$/.test(name));
+  assertEquals(classes.length, 5);
+  for (const name of classes) assert(page.includes(`| \`${name}\``), name);
+});
 
 Deno.test("docs/framing.md names peer tests that exist", async () => {
   const tests = await Deno.readTextFile(
