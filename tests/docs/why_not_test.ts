@@ -152,6 +152,8 @@ const ROWS: Record<string, Record<Way, Cell>> = {
           assert(code !== 0, row);
           assertEquals(printed, [""]);
         }
+        // With a handler of its event "error", which the one that runs out of memory has in vain
+        assertEquals(await resultOf("worker", "caught"), "error");
       },
     },
     stdio: {

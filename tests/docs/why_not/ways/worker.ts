@@ -35,6 +35,7 @@ const rows: Record<string, () => Promise<unknown>> = {
     start("throw new Error('The child fails')");
     return new Promise(() => setTimeout(() => {}, 2 ** 30));
   },
+  caught: () => answerOf(start("throw new Error('The child fails')")),
   exhaust() {
     return answerOf(
       start("for (const all = [];;) all.push(new Array(10_000).fill(1.5))"),
