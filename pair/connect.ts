@@ -28,7 +28,7 @@ export interface PendingConnection {
   onTake?(): void;
 }
 
-/** Where {@linkcode handOver} leaves a connection: a global symbol. */
+/** Where {@linkcode handOver} leaves a connection, and `null` is once it was taken: a global symbol. */
 const CONNECTION_KEY = Symbol.for("@socketpair/socketpair");
 
 /** Leave a connection to the module that is loaded next. */
@@ -40,10 +40,12 @@ export function handOver(connection: PendingConnection) {
 export async function takeConnection(): Promise<PendingConnection> {
   const connection: unknown = Reflect.get(globalThis, CONNECTION_KEY);
   if (isPendingConnection(connection)) {
-    Reflect.deleteProperty(globalThis, CONNECTION_KEY);
+    Reflect.set(globalThis, CONNECTION_KEY, null);
     connection.onTake?.();
     return connection;
   }
+  // It was taken: nothing else may be read any more.
+  if (connection === null) throw nothingLeft();
   const { address, token } = takeAddress();
   return { conn: await connect(address), remainingToken: token };
 }
@@ -98,9 +100,7 @@ export function takeAddress(): { address: Address; token: string } {
   const port = takeVariable(PORT_VARIABLE);
   const token = takeVariable(TOKEN_VARIABLE);
   if (token === undefined || (path ?? port) === undefined) {
-    throw new Error(
-      "Cannot connect to parent: SOCKETPAIR_PATH and SOCKETPAIR_TOKEN are not set: spawn() sets them, and they serve once",
-    );
+    throw nothingLeft();
   }
   return {
     address: path === undefined ? { port: Number(port) } : { path },
@@ -108,11 +108,28 @@ export function takeAddress(): { address: Address; token: string } {
   };
 }
 
+/** Why a process cannot connect that is no child, or has connected. */
+function nothingLeft(): Error {
+  return new Error(
+    "Cannot connect to parent: SOCKETPAIR_PATH and SOCKETPAIR_TOKEN are not set: spawn() sets them, and they serve once",
+  );
+}
+
 /** Read a variable, and delete it so that children of this process do not inherit it. */
 function takeVariable(name: string): string | undefined {
-  const value = Deno.env.get(name);
-  Deno.env.delete(name);
-  return value || undefined;
+  try {
+    const value = Deno.env.get(name);
+    Deno.env.delete(name);
+    return value || undefined;
+  } catch (error) {
+    // Undefined in a Worker, which has no connection handed over.
+    const main: string | undefined = Deno.mainModule;
+    if (main === undefined && error instanceof Deno.errors.NotCapable) {
+      error.message =
+        `Cannot connect to parent in a Worker: ${error.message}; in a child of spawnModule() only the main module can connect: post its messages to the Worker`;
+    }
+    throw error;
+  }
 }
 
 /** Make a channel over a stream; with `SOCKETPAIR_DEBUG` it is traced. */

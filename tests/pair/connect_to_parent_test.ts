@@ -6,7 +6,7 @@ import {
   assertRejects,
 } from "@std/assert";
 import { json, text } from "../../channel.ts";
-import { connectToParent, spawn } from "../../pair.ts";
+import { connectToParent, spawn, spawnModule } from "../../pair.ts";
 import { write } from "./connections.ts";
 import { modules } from "./fixtures.ts";
 import { setVariable } from "./replace.ts";
@@ -38,6 +38,21 @@ test("connectToParent() connects once, and leaves nothing to the child's own chi
     );
     assertEquals(await child.channel.receive(), null);
   }
+});
+
+test("connectToParent() in the sandbox says that it serves once, and that a Worker cannot", async () => {
+  const module = new URL("twice_in_sandbox.ts", modules);
+  await using child = await spawnModule(module, {
+    serialization: json<string>(),
+  });
+  assertMatch(
+    await child.channel.receive() ?? "",
+    /^Error: Cannot connect to parent: .*they serve once$/,
+  );
+  assertMatch(
+    await child.channel.receive() ?? "",
+    /^NotCapable: Cannot connect to parent in a Worker: .*only the main module can connect/,
+  );
 });
 
 /** A parent that waits for this process, over a socket or a port. */
