@@ -36,7 +36,6 @@ export async function planModule<In, Out>(
     );
   }
   const url = resolveSpecifier(specifier);
-  requireFile(url);
   const grants = grantsOf(permissions);
   const isTrusted = permissions === "inherit" && grantsEverything(grants);
   const origin = isTrusted ? undefined : newOrigin();
@@ -54,16 +53,21 @@ export async function planModule<In, Out>(
   // Else another current directory, or clearEnv, would lead away from it.
   const cache = denoDirectory(options.env);
   const ownEnv = cache === undefined ? {} : { DENO_DIR: absolutePath(cache) };
-  const argsFor = (address?: Address) => [
-    ...program.args,
-    "run",
-    "--no-prompt",
-    ...flags,
-    ...permissionFlags(grants, address),
-    ...denoArgs,
-    main,
-    ...args,
-  ];
+  const argsFor = (address?: Address) => {
+    const granted = permissionFlags(grants, address);
+    // What is wrong with the options is said first.
+    requireFile(url);
+    return [
+      ...program.args,
+      "run",
+      "--no-prompt",
+      ...flags,
+      ...granted,
+      ...denoArgs,
+      main,
+      ...args,
+    ];
+  };
   return {
     command: program.command,
     options: {
@@ -117,8 +121,7 @@ function requireFile(url: URL): void {
   try {
     Deno.statSync(path);
   } catch (error) {
-    // A comma is an error of its own, whether something is there or not.
-    if (!isAbsence(error) || path.includes(",")) return;
+    if (!isAbsence(error)) return;
     throw new Deno.errors.NotFound(
       `Cannot spawn module: there is no file ${path}`,
       { cause: error },

@@ -155,13 +155,18 @@ function startProcess<In, Out>(
 
 /** What tells a child where to connect. */
 function addressVariables(address: Address): Record<string, string> {
-  if ("path" in address) return { [PATH_VARIABLE]: address.path };
-  // This process may itself be a child that has not connected: its own path is not for its child.
-  const isInherited = environment(PATH_VARIABLE) !== undefined;
-  return {
-    [PORT_VARIABLE]: String(address.port),
-    ...(isInherited && { [PATH_VARIABLE]: "" }),
-  };
+  return "path" in address
+    ? { [PATH_VARIABLE]: address.path }
+    : { [PORT_VARIABLE]: String(address.port) };
+}
+
+/** This process may itself be a child that has not connected: its address and token are not for its child. */
+function hidden(): Record<string, string> {
+  return Object.fromEntries(
+    [PATH_VARIABLE, PORT_VARIABLE, TOKEN_VARIABLE]
+      .filter((variable) => environment(variable) !== undefined)
+      .map((variable) => [variable, ""]),
+  );
 }
 
 /** The options of `Deno.Command` for a child. */
@@ -169,11 +174,16 @@ function commandOptions<In, Out>(
   options: SpawnOptions<In, Out>,
   env: Record<string, string>,
 ): Deno.CommandOptions {
-  const { cwd, uid, gid } = options;
+  const { cwd, uid, gid, clearEnv = false } = options;
   return {
     args: options.args ?? [],
-    env: { ...options.env, ...env, ...(log && { [DEBUG_VARIABLE]: "1" }) },
-    clearEnv: options.clearEnv ?? false,
+    env: {
+      ...(!clearEnv && hidden()),
+      ...options.env,
+      ...env,
+      ...(log && { [DEBUG_VARIABLE]: "1" }),
+    },
+    clearEnv,
     stdin: options.stdin ?? "null",
     stdout: options.stdout ?? "inherit",
     stderr: options.stderr ?? "inherit",

@@ -1,5 +1,7 @@
 import { fileURLToPath } from "node:url";
 import { assert, assertEquals, assertRejects } from "@std/assert";
+import { text } from "../../channel.ts";
+import { delimiter } from "../../framing.ts";
 import { ConnectError, spawn, spawnModule } from "../../pair.ts";
 import { modules } from "./fixtures.ts";
 import { py, python } from "./python.ts";
@@ -63,6 +65,26 @@ test("spawn() over tcp in a process that is a child itself, and has not connecte
   }
 });
 
+test("spawn() over stdio tells no child the token of a process that has not connected", async () => {
+  using _path = setVariable("SOCKETPAIR_PATH", "/no/such/socket");
+  using _token = setVariable("SOCKETPAIR_TOKEN", "0".repeat(64));
+  using _port = setVariable("SOCKETPAIR_PORT", "1");
+  const args = [
+    "-c",
+    'echo "$SOCKETPAIR_PATH$SOCKETPAIR_PORT$SOCKETPAIR_TOKEN"',
+  ];
+  for (const env of [undefined, { SOCKETPAIR_PATH: "named" }]) {
+    await using child = await spawn("sh", {
+      args,
+      env,
+      transport: "stdio",
+      framing: delimiter(),
+      serialization: text(),
+    });
+    assertEquals(await child.channel.receive(), env ? "named" : "");
+  }
+});
+
 for (const transport of ["unix", "tcp"] as const) {
   test(`spawnModule() over ${transport} runs the whole lifecycle`, async () => {
     await using stage = await Stage.set();
@@ -75,7 +97,7 @@ for (const transport of ["unix", "tcp"] as const) {
     assertEquals((await child.close()).code, 0);
     const error = await assertRejects(
       () =>
-        spawnModule(new URL("missing.ts", modules), {
+        spawnModule("data:text/javascript,throw new Error()", {
           transport,
           directory,
           stderr: "null",
