@@ -4,6 +4,7 @@ import type { Framing } from "./types.ts";
 
 const CARRIAGE_RETURN = 0x0d;
 const LINE_FEED = 0x0a;
+const COLON = 0x3a;
 
 /** The most bytes of a header block that {@linkcode contentLength} reads. */
 const MAX_HEADER_BLOCK_LENGTH = 4096;
@@ -28,16 +29,39 @@ function syntaxError(message: string, line: string, offset: number) {
   );
 }
 
-/** The value of a line if it is a `Content-Length`. */
-function contentLengthOf(line: string, offset: number): number | undefined {
-  const [, name, value = ""] = HEADER.exec(line) ?? [];
-  if (name === undefined) {
-    throw syntaxError(
-      "a line is not of the form `name: value`",
-      line,
-      offset,
-    );
+const NO_HEADER = "a line is not of the form `name: value`";
+
+/** What no text has: of the control characters all but those that lay it out or color it. */
+function isBinary(byte: number): boolean {
+  return (byte < 0x20 && !(byte >= 0x09 && byte <= 0x0d) && byte !== 0x1b) ||
+    byte === 0x7f;
+}
+
+/**
+ * Throw if a line is binary data, which may never end it.
+ *
+ * @param at Where the line begins.
+ * @param from From where on it has not been looked at.
+ */
+function checkText(
+  bytes: Uint8Array,
+  { start, at, from = at }: { start: number; at: number; from?: number },
+) {
+  for (let i = Math.max(at, from); i < bytes.length; i++) {
+    const byte = bytes[i] ?? 0;
+    if (byte === LINE_FEED) return;
+    if (!isBinary(byte)) continue;
+    // The value of a header may hold it.
+    if (bytes.subarray(at, i).includes(COLON)) return;
+    throw syntaxError(NO_HEADER, textOf(bytes, at, i + 1), at - start);
   }
+}
+
+/** The value of a line if it is a `Content-Length`. */
+function contentLengthOf(
+  [line, name = "", value = ""]: RegExpExecArray,
+  offset: number,
+): number | undefined {
   if (name.toLowerCase() !== "content-length") return undefined;
   const digits = /^[ \t]*([0-9]+)[ \t]*$/.exec(value)?.[1];
   if (digits === undefined) {
@@ -64,9 +88,9 @@ function contentLengthOf(line: string, offset: number): number | undefined {
  * Any order of headers and any letter case is understood, and headers other than
  * `Content-Length` (`Content-Type`) are ignored. Decoding throws
  * {@linkcode FrameSyntaxError} as soon as a line is not a header (a program that logs to
- * its standard output: the error shows the line), if there is not exactly one
- * `Content-Length` of plain digits, or if the block, with the empty line that ends it, is
- * over 4096 bytes; and {@linkcode FrameTooLargeError} if the length is over
+ * its standard output: the error shows the line) or begins with binary data, if there is
+ * not exactly one `Content-Length` of plain digits, or if the block, with the empty line
+ * that ends it, is over 4096 bytes; and {@linkcode FrameTooLargeError} if the length is over
  * `Number.MAX_SAFE_INTEGER`.
  *
  * Defined by the
@@ -106,25 +130,39 @@ export function contentLength(): Framing {
       let messageLength: number | undefined;
       let at = start;
       // Lines are parsed once more only when another one is complete.
-      if (arrived.indexOf(LINE_FEED, start + scanned) === -1) return undefined;
+      if (arrived.indexOf(LINE_FEED, start + scanned) === -1) {
+        at = Math.max(start, arrived.lastIndexOf(LINE_FEED) + 1);
+        checkText(arrived, { start, at, from: start + scanned });
+        return undefined;
+      }
       for (;;) {
         const lineFeed = arrived.indexOf(LINE_FEED, at);
-        if (lineFeed === -1) break;
+        if (lineFeed === -1) {
+          checkText(arrived, { start, at });
+          return undefined;
+        }
         const offset = at - start;
         if (bytes[lineFeed - 1] !== CARRIAGE_RETURN || lineFeed === at) {
+          checkText(arrived, { start, at });
           const line = textOf(bytes, at, lineFeed);
           throw syntaxError("a line does not end in \\r\\n", line, offset);
         }
         const line = textOf(bytes, at, lineFeed - 1);
-        at = lineFeed + 1;
         if (line === "" && offset > 0) {
+          const messageOffset = lineFeed + 1 - start;
           if (messageLength !== undefined) {
-            return { messageOffset: at - start, messageLength };
+            return { messageOffset, messageLength };
           }
-          const block = textOf(bytes, start, at - 4);
+          const block = textOf(bytes, start, at - 2);
           throw syntaxError("it has no Content-Length", block, 0);
         }
-        const value = contentLengthOf(line, offset);
+        const match = HEADER.exec(line);
+        if (match === null) {
+          checkText(arrived, { start, at });
+          throw syntaxError(NO_HEADER, line, offset);
+        }
+        at = lineFeed + 1;
+        const value = contentLengthOf(match, offset);
         if (value === undefined) continue;
         if (messageLength !== undefined) {
           throw syntaxError(
@@ -135,7 +173,6 @@ export function contentLength(): Framing {
         }
         messageLength = value;
       }
-      return undefined;
     },
   };
 }

@@ -256,8 +256,10 @@ export class FrameDecoder {
         : maxHeaderLength;
       if (available < limit) return undefined;
       if (scansMessage) throw this.#tooLarge();
+      const { bytes, start } = this.#buffer;
+      const shown = quote(bytes.subarray(start, start + maxHeaderLength));
       throw new FrameSyntaxError(
-        `Cannot decode frame: its header is over ${maxHeaderLength} bytes`,
+        `Cannot decode frame: its header is over ${maxHeaderLength} bytes, it reads ${shown}`,
         { offset: this.#position + maxHeaderLength },
       );
     }

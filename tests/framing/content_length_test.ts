@@ -1,4 +1,8 @@
-import { assertEquals, assertInstanceOf } from "@std/assert";
+import {
+  assertEquals,
+  assertInstanceOf,
+  assertStringIncludes,
+} from "@std/assert";
 import { concat } from "@std/bytes";
 import { contentLength, FrameSyntaxError } from "../../framing.ts";
 import { FrameDecoder } from "../../framing/decoder.ts";
@@ -144,6 +148,8 @@ Deno.test("contentLength() takes a header block of 4 KiB and none over it", asyn
   for (const chunks of [[over], split(over, [4095]), split(over, [4096])]) {
     const { error } = await decode(chunks, { framing });
     assertEquals(describe(error), syntaxError(4096));
+    assertInstanceOf(error, FrameSyntaxError);
+    assertStringIncludes(error.message, 'it reads "XX: xxx');
   }
   const { error } = await decode([frame, over], { framing });
   assertEquals(describe(error), syntaxError(frame.length + 4096));
@@ -180,6 +186,21 @@ Deno.test("contentLength() fails at the first line that is no header, as soon as
         'a line does not end in \\r\\n: "time=10:23:49 level=info"',
       ],
       ["\n", 0, 'a line does not end in \\r\\n: ""'],
+      [
+        "PNG\x1a\0",
+        0,
+        'a line is not of the form `name: value`: "PNG\\x1a"',
+      ],
+      [
+        "X: \0\r\nC\0o\0",
+        6,
+        'a line is not of the form `name: value`: "C\\x00"',
+      ],
+      [
+        "\0\0\0\x08taco cat\n",
+        0,
+        'a line is not of the form `name: value`: "\\x00"',
+      ],
       ["\r\n", 0, 'a line is not of the form `name: value`: ""'],
       [
         'say "caf\xe9"\r\n',
