@@ -126,8 +126,8 @@ export class Exit {
  * closes.
  */
 export class ChildConnection implements Connection {
-  /** Settles when the child has exited; rejects if it crashed. */
-  readonly gone?: Promise<void>;
+  /** Settles when the child, with all of its group, has gone; rejects if it crashed. */
+  readonly gone: Promise<void>;
   /** Resolves when the connection is closed. */
   readonly closed: Promise<void>;
   readonly #closed = Promise.withResolvers<void>();
@@ -143,6 +143,7 @@ export class ChildConnection implements Connection {
   #hasSendingEnded = false;
   #isReading = false;
   #hasReadingEnded = false;
+  readonly #readingEnd = Promise.withResolvers<void>();
   /** Bytes that came after the child's exit. */
   #left = 0;
   #turn: ReturnType<typeof setTimeout> | undefined;
@@ -163,8 +164,8 @@ export class ChildConnection implements Connection {
     this.#canProbe = options.isUnix && Deno.build.os === "linux";
     this.#isGroup = options.isGroup ?? false;
     this.closed = this.#closed.promise;
-    if (this.#isGroup) return;
-    this.gone = exit.over.then(() => {
+    const over = this.#isGroup ? this.#untilGroupHasGone() : exit.over;
+    this.gone = over.then(() => {
       if (this.#isReading || this.#hasReadingEnded || this.#isDraining) {
         this.#leaveIfQuiet();
       }
@@ -172,6 +173,15 @@ export class ChildConnection implements Connection {
       if (failure) throw failure.reason;
     });
     this.gone.catch(() => {});
+  }
+
+  /** Those of a group who outlive the child may hold its end, and one who sends no more may receive. */
+  async #untilGroupHasGone(): Promise<void> {
+    await Promise.all([this.#exit.over, this.#readingEnd.promise]);
+    if (!this.#canProbe || this.#hasSendingEnded) return;
+    await new Promise<void>((resolve) =>
+      this.#conn.write(new Uint8Array(0)).catch(resolve)
+    );
   }
 
   async read(buffer: Uint8Array): Promise<number | null> {
@@ -193,6 +203,7 @@ export class ChildConnection implements Connection {
       clearTimeout(this.#turn);
     }
     this.#hasReadingEnded = true;
+    this.#readingEnd.resolve();
     await this.#judge(cause);
     if (this.#exit.isOver) this.#leaveIfQuiet();
     if (cause !== undefined) throw cause;

@@ -1,5 +1,5 @@
 import { assertEquals, assertNotEquals, assertRejects } from "@std/assert";
-import { type Child, ConnectError, spawn } from "../../pair.ts";
+import { type Child, ConnectError, ExitError, spawn } from "../../pair.ts";
 import { py, python } from "./python.ts";
 import { holdTimers } from "./replace.ts";
 import { Stage, test } from "./stage.ts";
@@ -88,4 +88,46 @@ test("spawn() with detached leaves no process of the group behind when it reject
     assertEquals((await failing).status?.code, 0);
     await puppet.ended();
   }
+});
+
+for (const transport of ["unix", "tcp", "stdio"] as const) {
+  test(`Channel.closed with detached settles when nobody of the group is left (${transport})`, async () => {
+    await using stage = await Stage.set();
+    for (const code of [0, 3]) {
+      await using child = await spawn(python, {
+        args: py(
+          `connect(); parent.shutdown(socket.SHUT_WR); receive(); os._exit(${code})`,
+        ),
+        ...stage,
+        transport,
+        detached: true,
+      });
+      assertEquals(await child.channel.receive(), null);
+      const { closed } = child.channel;
+      await child.channel.send(new Uint8Array(1));
+      if (code === 0) await closed;
+      else await assertRejects(() => closed, ExitError);
+    }
+  });
+}
+
+test("Channel.closed with detached waits for one of the group who has closed its side only", async () => {
+  await using stage = await Stage.set();
+  const code = `connect(); parent.shutdown(socket.SHUT_WR)
+if os.fork():
+    os._exit(0)
+obey()`;
+  await using child = await spawn(python, {
+    args: py(code),
+    ...stage,
+    detached: true,
+  });
+  assertEquals(await child.channel.receive(), null);
+  assertEquals((await child.status).code, 0);
+  let isClosed = false;
+  child.channel.closed.then(() => isClosed = true);
+  await child.channel.send(new TextEncoder().encode("taco cat"));
+  const puppet = await stage.puppet();
+  assertEquals(await puppet.run("answer = receive().decode()"), "taco cat");
+  assertEquals(isClosed, false);
 });
