@@ -306,6 +306,7 @@ Deno.test("spawnModule() keeps a module out of all that only passes through node
     "project/package.json": { name: "project" },
     "project/node_modules/pack/package.json": { name: "pack" },
     "project/node_modules/pack/data.json": `"data"`,
+    "other/node_modules/pack/data.json": `"other"`,
     "project/main.ts": parent(`import.meta.resolve("./child/child.ts")`),
     "project/child/child.ts": child(
       `const found = [];
@@ -315,6 +316,7 @@ Deno.test("spawnModule() keeps a module out of all that only passes through node
          "../node_modules/none%2F..%2F..%2F..%2Fsecret%2Fsecret.json",
          "../node_modules/..%2F..%2Fsecret%2Fsecret.json",
          "../../secret/secret.json",
+         "../../other/node_modules/pack/data.json",
        ]) {
          const url = new URL(path, import.meta.url).href;
          await import(url, { with: { type: "json" } })
@@ -323,9 +325,16 @@ Deno.test("spawnModule() keeps a module out of all that only passes through node
       "found",
     ),
   });
+  // Each node_modules is open: SECURITY.md says so
   assertEquals(
     await project.deno("run", "-A", "project/main.ts"),
-    "data,-,-,-,-",
+    "data,-,-,-,-,other",
+  );
+  await project.write({ "project/deno.json": {} });
+  await Deno.remove(`${project.directory}/project/package.json`);
+  assertEquals(
+    await project.deno("run", "-A", "project/main.ts"),
+    "-,-,-,-,-,-",
   );
 });
 
