@@ -121,7 +121,8 @@ export interface ConnectOptions<In, Out = In> extends ChannelOptions<In, Out> {
    * Not seen, and so in the way of the messages, is what goes around those: `Deno.stdout.writable`
    * that was taken before, a worker's `console`, a program that inherits descriptor 1. To be
    * safe from them let the shell move the channel, `3<&0 4>&1 </dev/null >&2`, and name
-   * `descriptors`.
+   * `descriptors`. So, too, for the parent to see the end as soon as `closeWrite()` is called here:
+   * Deno keeps descriptor 1 open until this process ends.
    *
    * @default {the socket that the environment tells of}
    */

@@ -296,6 +296,35 @@ try {
   await child.close();
 });
 
+for (const moved of [true, false]) {
+  test(`Channel.closeWrite() of a child over stdio is seen ${moved ? "at once over descriptors" : "when the child ends"}`, async () => {
+    const code = `
+import { connectToParent } from ${
+      JSON.stringify(import.meta.resolve("../../mod.ts"))
+    };
+const parent = await connectToParent({
+  transport: "stdio",
+  descriptors: ${moved ? "[3, 4]" : "undefined"},
+});
+await parent.closeWrite();
+console.error((await parent.receive()).length);
+`;
+    const shift = moved ? "3<&0 4>&1 </dev/null >&2" : "";
+    const child = await spawn("sh", {
+      args: ["-c", `exec "$@" ${shift}`, "sh", Deno.execPath(), "eval", code],
+      ...stdio,
+      stderr: "piped",
+    });
+    const ended = child.channel.receive();
+    if (moved) assertEquals(await ended, null);
+    await child.channel.send(new Uint8Array(7));
+    await child.channel.closeWrite();
+    assertEquals(await child.process.stderr.text(), "7\n");
+    assertEquals(await ended, null);
+    assertEquals((await child.close()).code, 0);
+  });
+}
+
 test("connectToParent() over stdio adopts descriptors that the shell has moved", async () => {
   for (const size of [0, 10, 3_000_000]) {
     await using child = await spawn("sh", {
