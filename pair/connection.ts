@@ -320,10 +320,10 @@ async function within<T>(
   delay: number,
   ...promises: Promise<T>[]
 ): Promise<T | undefined> {
-  const { promise: late, resolve } = Promise.withResolvers<void>();
-  const timer = setTimeout(resolve, delay);
+  const { promise: late, resolve } = Promise.withResolvers<undefined>();
+  const timer = setTimeout(() => resolve(undefined), delay);
   try {
-    return await Promise.race([...promises, late]) ?? undefined;
+    return await Promise.race<T | undefined>([...promises, late]);
   } finally {
     clearTimeout(timer);
   }

@@ -52,7 +52,9 @@ export async function planModule<In, Out>(
     : withoutInherited(Deno.execPath());
   // Else another current directory, or clearEnv, would lead away from it.
   const cache = denoDirectory(options.env);
-  const ownEnv = cache === undefined ? {} : { DENO_DIR: absolutePath(cache) };
+  const ownEnv: Record<string, string> = cache === undefined
+    ? {}
+    : { DENO_DIR: absolutePath(cache) };
   const argsFor = (address?: Address) => {
     const granted = permissionFlags(grants, address);
     // What is wrong with the options is said first.

@@ -26,6 +26,37 @@ for (const [rule, find] of Object.entries(RULES)) {
   });
 }
 
+// Who has a copy of the sources has them checked by a configuration of their own
+for (const strict of [true, false]) {
+  Deno.test(`Entry points are right by the types of a configuration that says ${strict ? "nothing" : "strict: false"}`, async () => {
+    const { imports, exports } = JSON.parse(
+      await Deno.readTextFile(new URL("deno.json", ROOT)),
+    );
+    const compilerOptions = strict ? {} : { strict };
+    const config = await Deno.makeTempFile({ suffix: ".json" });
+    try {
+      await Deno.writeTextFile(
+        config,
+        JSON.stringify({ compilerOptions, imports }),
+      );
+      const { success, stderr } = await new Deno.Command(Deno.execPath(), {
+        args: [
+          "check",
+          "--quiet",
+          "--no-lock",
+          `--config=${config}`,
+          ...Object.values<string>(exports),
+        ],
+        cwd: ROOT,
+        env: { NO_COLOR: "1" },
+      }).output();
+      assert(success, new TextDecoder().decode(stderr));
+    } finally {
+      await Deno.remove(config);
+    }
+  });
+}
+
 Deno.test("CONTRIBUTING.md names files that exist", async () => {
   const text = await Deno.readTextFile(new URL("CONTRIBUTING.md", ROOT));
   const paths = text.match(/[a-z][\w/]*\.ts\b/g) ?? [];
