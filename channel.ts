@@ -34,7 +34,7 @@ import {
   rejectedPromise,
 } from "./channel/waiting.ts";
 import { Receiving, type Request } from "./channel/receiving.ts";
-import { Sending } from "./channel/sending.ts";
+import { highWaterMarkOf, Sending } from "./channel/sending.ts";
 import { bytes, type Serialization } from "./channel/serializations.ts";
 import {
   type Connection,
@@ -55,9 +55,6 @@ export {
   text,
 } from "./channel/serializations.ts";
 export type { Connection, DuplexStream } from "./channel/transports.ts";
-
-/** Default of {@linkcode ChannelOptions.highWaterMark}: 256 KiB. */
-const DEFAULT_HIGH_WATER_MARK = 256 * 1024;
 
 /** Options for {@linkcode Channel}. */
 export interface ChannelOptions<In, Out = In> extends FramingOptions {
@@ -212,12 +209,7 @@ export class Channel<In = Uint8Array<ArrayBuffer>, Out = In>
     stream: DuplexStream | Connection,
     options: ChannelOptions<In, Out> = {},
   ) {
-    const { highWaterMark = DEFAULT_HIGH_WATER_MARK } = options;
-    if (!Number.isSafeInteger(highWaterMark) || highWaterMark < 0) {
-      throw new RangeError(
-        `Cannot use highWaterMark: ${highWaterMark} is not an integer of 0 or more`,
-      );
-    }
+    const highWaterMark = highWaterMarkOf(options);
     const serialization = options.serialization ??
       // Then the types are those of bytes(), as the overloads say.
       BYTES as Serialization<In, Out>;

@@ -1,4 +1,5 @@
 import type { FrameEncoder } from "../framing/encoder.ts";
+import { maxFrameLengthOf } from "../framing/errors.ts";
 import { BLOCK_LENGTH, giveMemory, takeMemory } from "../framing/memory.ts";
 import {
   type Failure,
@@ -7,6 +8,7 @@ import {
   rejectedPromise,
   rejectHandled,
 } from "./waiting.ts";
+import type { FramingOptions } from "../framing/types.ts";
 import type { Serialization } from "./serializations.ts";
 import type { Transport } from "./transports.ts";
 
@@ -21,6 +23,31 @@ const BATCH_TARGET = 64 * 1024;
 const IDLE_TURNS = 4;
 
 const RESOLVED = Promise.resolve();
+
+/** Default of `ChannelOptions.highWaterMark`: 256 KiB. */
+const DEFAULT_HIGH_WATER_MARK = 256 * 1024;
+
+/** Check an option of the channel. */
+export function highWaterMarkOf(
+  { highWaterMark = DEFAULT_HIGH_WATER_MARK }: {
+    highWaterMark?: number | undefined;
+  },
+): number {
+  if (Number.isSafeInteger(highWaterMark) && highWaterMark >= 0) {
+    return highWaterMark;
+  }
+  throw new RangeError(
+    `Cannot use highWaterMark: ${highWaterMark} is not an integer of 0 or more`,
+  );
+}
+
+/** Check the limits of a channel that is to be made later. */
+export function checkLimits(
+  options: FramingOptions & { highWaterMark?: number | undefined },
+): void {
+  highWaterMarkOf(options);
+  maxFrameLengthOf(options);
+}
 
 /** Bytes to be written. */
 interface PendingWrite {

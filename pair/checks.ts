@@ -1,5 +1,6 @@
 /** What is checked before a child is started. */
 
+import { checkLimits } from "../channel/sending.ts";
 import { isHeld } from "./environment.ts";
 import type { SpawnOptions } from "./options.ts";
 
@@ -27,9 +28,10 @@ export function delaysOf<In, Out>(
 }
 
 /** Check what the start of a child needs, while nothing has been started. */
-export function checkStart<In, Out>(
-  { cwd, detached }: SpawnOptions<In, Out>,
-): void {
+export function checkStart<In, Out>(options: SpawnOptions<In, Out>): void {
+  const { cwd, detached } = options;
+  // The channel is made when the child has connected.
+  checkLimits(options);
   if (detached && !isHeld({ name: "run" })) {
     throw new Deno.errors.NotCapable(
       "Cannot spawn detached child: signals to its process group require --allow-run in full",

@@ -9,7 +9,7 @@ import {
   assertStringIncludes,
 } from "@std/assert";
 import { json, text } from "../../channel.ts";
-import { TruncatedFrameError } from "../../framing.ts";
+import { netstring, TruncatedFrameError } from "../../framing.ts";
 import { ConnectError, ExitError, spawn, spawnModule } from "../../pair.ts";
 import { dropped, write } from "./connections.ts";
 import { modules } from "./fixtures.ts";
@@ -356,15 +356,26 @@ test("spawn() starts no process for options out of range", async () => {
   }
 });
 
-test("spawn() leaves nothing behind for options that the channel refuses", async () => {
+test("spawn() starts no process for options that the channel refuses", async () => {
   await using stage = await Stage.set();
-  const args = py("connect(); receive()");
+  using _ = noProcess();
   for (const options of [{ maxFrameLength: -1 }, { highWaterMark: NaN }]) {
     await assertRejects(
-      () => spawn(python, { args, ...stage, ...options }),
+      () => spawn("true", { ...stage, ...options }),
       RangeError,
     );
   }
+});
+
+test("spawn() leaves nothing behind for a framing that the channel refuses", async () => {
+  await using stage = await Stage.set();
+  const args = py("connect(); receive()");
+  const framing = { ...netstring(), encodeTrailer: undefined };
+  await assertRejects(
+    // @ts-expect-error: it cannot be undefined
+    () => spawn(python, { args, ...stage, framing }),
+    TypeError,
+  );
 });
 
 test("spawn() says when there is no such command, and leaves nothing behind", async () => {
