@@ -103,6 +103,9 @@ export type SentWith<Options> = Options extends
   { serialization?: Serialization<unknown, infer Out> | undefined } ? Out
   : never;
 
+/** How long after the end of a peer `closed` waits for messages to be received, in ms. */
+const UNRECEIVED_WAIT = 1_000;
+
 const BYTES: Serialization<unknown, never> = bytes();
 
 function identity(bytes: Uint8Array<ArrayBuffer>): Uint8Array<ArrayBuffer> {
@@ -165,6 +168,7 @@ export class Channel<In = Uint8Array<ArrayBuffer>, Out = In>
   #isReleased = false;
   #isPeerGone = false;
   #peerFailure: Failure | undefined;
+  #unreceivedTimer: ReturnType<typeof setTimeout> | undefined;
   #readable: ReadableStream<In> | undefined;
   #writable: WritableStream<Out> | undefined;
 
@@ -195,11 +199,8 @@ export class Channel<In = Uint8Array<ArrayBuffer>, Out = In>
     options: ChannelOptions<In, Out> & WithSerialization<In, Out>,
   );
   /**
-   * Construct a new instance with options that may name a serialization, as a wrapper has
-   * them: without one, messages are bytes whatever the types say.
-   *
-   * @param stream A `Deno.Conn`, or any pair of byte streams, not locked.
-   * @param options Framing, serialization and limits.
+   * Construct a new instance with a wrapper's options: without a serialization in them,
+   * messages are bytes whatever the types say.
    */
   constructor(
     stream: DuplexStream | Connection,
@@ -246,12 +247,12 @@ export class Channel<In = Uint8Array<ArrayBuffer>, Out = In>
         this.#closing ? undefined : this.#sending.failure ?? this.#peerFailure,
     });
     markHandled(this.#closed.promise);
-    this.#connection?.gone?.then(() => {
-      this.#isPeerGone = true;
+    this.#connection?.gone?.then(
+      () => void (this.#isPeerGone = true),
+      (reason) => void (this.#peerFailure = { reason }),
+    ).then(() => {
       this.#settle();
-    }, (reason) => {
-      this.#peerFailure = { reason };
-      this.#settle();
+      this.#settleUnreceived();
     });
   }
 
@@ -402,10 +403,12 @@ export class Channel<In = Uint8Array<ArrayBuffer>, Out = In>
    * Settles when the channel has: resolves once both directions have ended without
    * failure, and rejects with the first failure. From the first use of this property on,
    * the channel also looks for the peer's end while nobody receives, until bytes
-   * arrive.
+   * arrive. To a child that has exited it settles also if what arrived is never received:
+   * 1 s after the exit, or after the last call of `receive()`.
    */
   get closed(): Promise<void> {
     this.#receiving.watch();
+    this.#settleUnreceived();
     return this.#closed.promise;
   }
 
@@ -568,9 +571,23 @@ export class Channel<In = Uint8Array<ArrayBuffer>, Out = In>
     this.#closed.resolve();
   }
 
+  /** What a peer that has gone had sent can still be received, but `closed` waits no longer. */
+  #settleUnreceived() {
+    const { isWatching, requests } = this.#receiving;
+    if (!isWatching || this.#isReleased || this.#closing) return;
+    if (!this.#isPeerGone && !this.#peerFailure) return;
+    this.#unreceivedTimer ??= setTimeout(() => {
+      this.#unreceivedTimer = undefined;
+      if (this.#receiving.requests > requests) this.#settleUnreceived();
+      else if (this.#peerFailure) this.#closed.reject(this.#peerFailure.reason);
+      else this.#closed.resolve();
+    }, UNRECEIVED_WAIT);
+  }
+
   #release(reason: unknown = new Error("The peer has closed the channel")) {
     if (this.#isReleased) return;
     this.#isReleased = true;
+    clearTimeout(this.#unreceivedTimer);
     this.#transport.abort(reason);
   }
 

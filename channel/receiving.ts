@@ -44,10 +44,13 @@ export class Receiving {
   /** What is said in place of the end. */
   readonly #endFailure: () => Failure | undefined;
 
+  /** How often a message was asked for. */
+  requests = 0;
   #state: "open" | "discarding" | "ended" = "open";
   #failure: Failure | undefined;
   #isReading = false;
-  #isWatching = false;
+  /** Whether the peer's end is looked for while nobody receives. */
+  isWatching = false;
   readonly #receivers = new Queue<Receiver>();
   #target: Uint8Array = new Uint8Array(0);
   readonly #readTarget = () => this.#target = this.#decoder.readTarget();
@@ -77,6 +80,7 @@ export class Receiving {
 
   request<R>(request: Request<R>): Promise<R> {
     const { onMessage, onEnd, signal, into } = request;
+    this.requests++;
     if (signal?.aborted) return rejectedPromise(signal.reason);
     if (this.#failure) return rejectedPromise(this.#failure.reason);
     if (this.#state === "discarding") return Promise.resolve(onEnd());
@@ -88,7 +92,7 @@ export class Receiving {
       try {
         const bytes = this.#next(into);
         if (bytes !== undefined) {
-          if (this.#isWatching) this.#startReading();
+          if (this.isWatching) this.#startReading();
           return Promise.resolve(onMessage(bytes));
         }
       } catch (error) {
@@ -119,8 +123,8 @@ export class Receiving {
 
   /** Look for the peer's end while nobody receives, until bytes arrive. */
   watch() {
-    if (this.#isWatching) return;
-    this.#isWatching = true;
+    if (this.isWatching) return;
+    this.isWatching = true;
     this.#startReading();
   }
 
@@ -168,7 +172,7 @@ export class Receiving {
   get #wantsBytes(): boolean {
     if (this.#state === "ended" || this.#failure) return false;
     return this.#receivers.length > 0 || this.#state === "discarding" ||
-      (this.#isWatching && this.#decoder.isIdle);
+      (this.isWatching && this.#decoder.isIdle);
   }
 
   #startReading() {

@@ -298,6 +298,28 @@ test("Channel.receive() waits for the exit no longer than a second", async () =>
   }
 });
 
+test("Channel.closed of a child that has exited does not wait for what nobody receives", async () => {
+  await using stage = await Stage.set();
+  for (const code of [0, 3]) {
+    await using child = await spawn(python, {
+      args: py(
+        `connect(); send(b"one"); send(b"two"); send(b"three"); os._exit(${code})`,
+      ),
+      ...stage,
+      ...TEXT,
+    });
+    assertEquals(await child.channel.receive(), "one");
+    const { closed } = child.channel;
+    const failure = await closed.catch((error) => error);
+    assertEquals(failure instanceof ExitError, code !== 0);
+    // It can be received still
+    assertEquals(await child.channel.receive(), "two");
+    assertEquals(await child.channel.receive(), "three");
+    if (code === 0) assertEquals(await child.channel.receive(), null);
+    else await assertRejects(() => child.channel.receive(), ExitError);
+  }
+});
+
 test("ExitError names the module, and is the same class everywhere", async () => {
   assertStrictEquals(ExitErrorOfMod, ExitError);
   const child = await spawnModule(new URL("crash.ts", modules), TEXT);
