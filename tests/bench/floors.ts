@@ -10,6 +10,47 @@ interface Floor {
   readonly floor: number;
 }
 
+/**
+ * Programs of the same work, written by hand, against those without it: where that is less than
+ * a floor, Deno itself does not give more.
+ */
+const LIMITS: readonly {
+  readonly workload: string;
+  readonly peer: string;
+  readonly against: string;
+  readonly limit: string;
+  readonly of: string;
+}[] = [
+  {
+    workload: "roundtrip-64",
+    peer: "ours",
+    against: "deno-conn",
+    limit: "deno-framed",
+    of: "deno-conn",
+  },
+  {
+    workload: "oneway-64",
+    peer: "ours-streams",
+    against: "ours",
+    limit: "deno-own-streams",
+    of: "deno-own",
+  },
+  ...["oneway-64k", "oneway-1m"].map((workload) => ({
+    workload,
+    peer: "ours-borrow",
+    against: "deno-conn",
+    limit: "deno-framed-borrow",
+    of: "deno-conn",
+  })),
+  ...["children", "spawn"].map((workload) => ({
+    workload,
+    peer: "ours",
+    against: "deno-conn",
+    limit: "deno-import",
+    of: "deno-conn",
+  })),
+];
+
 /** A kind of memory is at most so much. */
 interface Ceiling {
   readonly workload: string;
@@ -90,11 +131,20 @@ export function judge(results: readonly Result[]): Verdict[] {
   for (const { workload, peer, against, floor } of FLOORS) {
     const measured = ratioOf(results, workload, peer, against);
     if (Number.isNaN(measured)) continue;
+    const limited = LIMITS.find((limit) =>
+      limit.workload === workload && limit.peer === peer &&
+      limit.against === against
+    );
+    const limit = limited &&
+      ratioOf(results, workload, limited.limit, limited.of);
     verdicts.push({
       what: `${workload}: ${peer} / ${against}`,
       measured,
       floor,
-      holds: measured >= floor,
+      ...(limited && limit !== undefined && limit < floor && {
+        limit: `${limited.limit} / ${limited.of}: ${limit.toFixed(2)}`,
+      }),
+      holds: measured >= Math.min(floor, limit || floor),
     });
   }
   for (const { workload, peer, memory, ceiling } of CEILINGS) {

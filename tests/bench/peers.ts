@@ -93,7 +93,31 @@ export const PEERS: ReadonlyMap<string, Peer> = new Map(
       title: "Deno.Conn, an ArrayBuffer each",
       tool: "deno",
       workloads: ONE_WAY,
-      command: () => deno("deno_own.ts"),
+      command: () => deno("deno_own.ts", "calls"),
+    },
+    "deno-own-streams": {
+      title: "the same, read as a web stream",
+      tool: "deno",
+      workloads: ["oneway-64"],
+      command: () => deno("deno_own.ts", "streams"),
+    },
+    "deno-framed": {
+      title: "Deno.Conn by hand, frames",
+      tool: "deno",
+      workloads: ["roundtrip-64"],
+      command: () => deno("deno_framed.ts", "own"),
+    },
+    "deno-framed-borrow": {
+      title: "Deno.Conn by hand, frames",
+      tool: "deno",
+      workloads: ["oneway-64k", "oneway-1m"],
+      command: () => deno("deno_framed.ts", "borrow"),
+    },
+    "deno-import": {
+      title: "by hand, child imports mod.ts",
+      tool: "deno",
+      workloads: ["children", "spawn"],
+      command: () => deno("deno_import.ts"),
     },
     "deno-conns": {
       title: "Deno.Conn by hand, no frames",

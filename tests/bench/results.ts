@@ -38,6 +38,8 @@ export interface Verdict {
   readonly what: string;
   readonly measured: number;
   readonly floor?: number;
+  /** What a program of the same work by hand gives, if that is less than the floor. */
+  readonly limit?: string;
   readonly ceiling?: number;
   readonly holds: boolean;
 }

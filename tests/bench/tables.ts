@@ -71,10 +71,12 @@ export function describeWorkload(report: Report, key: string): string {
 function verdictRows(floors: readonly Verdict[]) {
   return [
     ["", "measured", "wanted", ""],
-    ...floors.map(({ what, measured, floor, ceiling, holds }) => [
+    ...floors.map(({ what, measured, floor, limit, ceiling, holds }) => [
       what,
       measured.toFixed(2),
-      floor === undefined ? `at most ${ceiling}` : `at least ${floor}`,
+      floor === undefined
+        ? `at most ${ceiling}`
+        : `at least ${floor}${limit ? `, or ${limit}` : ""}`,
       holds ? "holds" : "FAILS",
     ]),
   ];

@@ -89,7 +89,7 @@ async function start(): Promise<[Deno.Conn, Deno.ChildProcess]> {
   const path = `${directory}/socket`;
   using listener = Deno.listen({ transport: "unix", path });
   const process = new Deno.Command(Deno.execPath(), {
-    args: ["run", "-A", import.meta.filename ?? "", "child", ...Deno.args],
+    args: ["run", "-A", Deno.mainModule, "child", ...Deno.args],
     env: { BENCH_PATH: path },
     stdin: "null",
     stdout: "inherit",

@@ -1,7 +1,8 @@
 // The most that Deno gives by hand for messages that are the receiver's to keep, as those of receive() are: each in an
-// ArrayBuffer of its own. Nothing frames them, and what one write may hold of them is made beforehand.
+// ArrayBuffer of its own. Nothing frames them, and what one write may hold of them is made beforehand. "streams": the
+// receiver reads them from a web stream, which gets a message as soon as it is asked for.
 //
-// usage: deno run -A deno_own.ts oneway SIZE COUNT WARM
+// usage: deno run -A deno_own.ts calls|streams oneway SIZE COUNT WARM
 
 /** Of messages sent together, in bytes. */
 const BATCH_LENGTH = 64 * 1024;
@@ -9,8 +10,8 @@ const BATCH_LENGTH = 64 * 1024;
 const LARGE_LENGTH = 32 * 1024;
 
 const isChild = Deno.args[0] === "child";
-const [size = 0, count = 0, warm = 0] = Deno.args.slice(isChild ? 2 : 1)
-  .map(Number);
+const [way, _workload, ...numbers] = Deno.args.slice(isChild ? 1 : 0);
+const [size = 0, count = 0, warm = 0] = numbers.map(Number);
 
 async function sendMany(conn: Deno.Conn, n: number): Promise<void> {
   const together = Math.max(1, Math.floor(BATCH_LENGTH / size));
@@ -60,6 +61,36 @@ async function receiveMany(conn: Deno.Conn, n: number): Promise<number> {
   return received;
 }
 
+/** Read messages from a stream. Its `pull` returns no promise where there is a message. */
+async function receiveFromStream(conn: Deno.Conn, n: number): Promise<number> {
+  const buffer = new Uint8Array(256 * 1024);
+  let start = 0;
+  let end = 0;
+  const stream = new ReadableStream<Uint8Array>({
+    pull(controller) {
+      const take = () => {
+        controller.enqueue(buffer.slice(start, start + size));
+        start += size;
+      };
+      if (end - start >= size) return take();
+      return (async () => {
+        buffer.copyWithin(0, start, end);
+        end -= start;
+        start = 0;
+        while (end < size) end += await read(conn, buffer.subarray(end));
+        take();
+      })();
+    },
+  }, { highWaterMark: 0 });
+  const reader = stream.getReader();
+  let received = 0;
+  for (; received < n; received++) {
+    const { value } = await reader.read();
+    if (value?.length !== size) throw new Error("Cannot receive: it is short");
+  }
+  return received;
+}
+
 async function sendNumber(conn: Deno.Conn, n: number): Promise<void> {
   await conn.write(new Uint8Array(Uint32Array.of(n).buffer));
 }
@@ -76,7 +107,10 @@ if (isChild) {
     path: Deno.env.get("BENCH_PATH") ?? "",
   });
   for (const n of [warm, count]) {
-    await sendNumber(conn, await receiveMany(conn, n));
+    const received = way === "streams"
+      ? await receiveFromStream(conn, n)
+      : await receiveMany(conn, n);
+    await sendNumber(conn, received);
   }
   await conn.read(new Uint8Array(1));
 } else {
