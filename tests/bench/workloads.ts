@@ -38,7 +38,7 @@ export interface WorkloadOptions {
   readonly slowBytes: number;
 }
 
-/** The workloads by their names. The counts keep C busy for 0.4 to 1.6 s on the 2-core machine. */
+/** The workloads by their names. The counts keep C busy for 0.3 to 2 s on the 2-core machine. */
 export function workloadsFor(
   { quick, slowBytes }: WorkloadOptions,
 ): Map<string, Workload> {
@@ -64,7 +64,7 @@ export function workloadsFor(
     };
   }
 
-  const both = traffic("Both ways at once, 4 KiB", "both", 4 * KIB, 200_000, {
+  const both = traffic("Both ways at once, 4 KiB", "both", 4 * KIB, 150_000, {
     maxRounds: 3,
   });
   const children = quick ? 10 : 100;
@@ -101,10 +101,10 @@ export function workloadsFor(
       // V8 is done compiling only after some ten thousand of them.
       warm: quick ? 10_000 : 40_000,
     }),
-    "oneway-64": traffic("One way, 64 B", "oneway", 64, 1_000_000),
-    "oneway-4k": traffic("One way, 4 KiB", "oneway", 4 * KIB, 300_000),
-    "oneway-64k": traffic("One way, 64 KiB", "oneway", 64 * KIB, 40_000),
-    "oneway-1m": traffic("One way, 1 MiB", "oneway", MIB, 3_000),
+    "oneway-64": traffic("One way, 64 B", "oneway", 64, 500_000),
+    "oneway-4k": traffic("One way, 4 KiB", "oneway", 4 * KIB, 200_000),
+    "oneway-64k": traffic("One way, 64 KiB", "oneway", 64 * KIB, 30_000),
+    "oneway-1m": traffic("One way, 1 MiB", "oneway", MIB, 2_000),
     "both-4k": { ...both, messages: 2 * both.count },
     "records": traffic(
       `JSON: ${RECORDS.toLocaleString("en")} different records, one by one`,
