@@ -207,3 +207,68 @@ export interface FramingOptions {
    */
   maxFrameLength?: number | undefined;
 }
+
+/** Options for {@linkcode lengthField}. */
+export interface LengthFieldOptions {
+  /**
+   * Bytes of the length field: an integer from 1 to 8, unsigned.
+   *
+   * @default {4}
+   */
+  lengthFieldLength?: number | undefined;
+  /**
+   * Order of the length field's bytes. `"native"` is the order of the machine.
+   *
+   * @default {"native"}
+   */
+  endianness?: "native" | "big" | "little" | undefined;
+  /**
+   * Bytes before the length field: an integer from 0 to 65536.
+   *
+   * @default {0}
+   */
+  lengthFieldOffset?: number | undefined;
+  /**
+   * Added to the value of the length field to get the number of bytes that
+   * follow it: a safe integer, negative where the field counts what is before
+   * its own end too.
+   *
+   * @default {0}
+   */
+  lengthAdjustment?: number | undefined;
+  /**
+   * Bytes dropped from the front of a decoded frame: an integer from 0 to 65536.
+   *
+   * @default {lengthFieldOffset + lengthFieldLength}
+   */
+  initialBytesToStrip?: number | undefined;
+}
+
+/** Options for {@linkcode varint}. */
+export interface VarintOptions {
+  /**
+   * Whether a received length may take more bytes than it needs: `88 80 00` for 8.
+   * protobuf and Go read such lengths, libp2p forbids them.
+   *
+   * @default {false}
+   */
+  allowOverlong?: boolean | undefined;
+}
+
+/** Options for {@linkcode delimiter}. */
+export interface DelimiterOptions {
+  /**
+   * What stands after each message: a string, which is sent as UTF-8, or bytes. 1 to 64
+   * bytes.
+   *
+   * @default {"\n"}
+   */
+  delimiter?: string | Uint8Array | undefined;
+  /**
+   * What bytes at the end of the stream without a delimiter after them are: an error
+   * ({@linkcode TruncatedFrameError}), or the last message.
+   *
+   * @default {"error"}
+   */
+  unterminated?: "error" | "message" | undefined;
+}

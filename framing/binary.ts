@@ -1,0 +1,318 @@
+/** Formats that begin with the length as a binary number. */
+
+import {
+  checkInteger,
+  FrameSyntaxError,
+  FrameTooLargeError,
+  quote,
+} from "./errors.ts";
+import type { Framing, LengthFieldOptions, VarintOptions } from "./types.ts";
+
+/** The largest `lengthFieldOffset` and `initialBytesToStrip`. */
+const MAX_LENGTH_FIELD_OFFSET = 65_536;
+
+const NO_BYTES = new Uint8Array(0);
+
+/**
+ * A DataView costs more to make than to use: this keeps the last one, and what it is of. All
+ * framings share it, so that an idle channel does not hold what it read last.
+ */
+function lastViewOf(): (bytes: Uint8Array) => DataView {
+  let view: DataView = new DataView(NO_BYTES.buffer);
+  let viewed: Uint8Array = NO_BYTES;
+  let viewedLength = 0;
+  return (bytes) => {
+    // The length of a view of a resizable buffer changes.
+    if (bytes !== viewed || bytes.byteLength !== viewedLength) {
+      const { buffer, byteOffset, byteLength } = bytes;
+      view = new DataView(buffer, byteOffset, byteLength);
+      viewed = bytes;
+      viewedLength = byteLength;
+    }
+    return view;
+  };
+}
+
+const readView = lastViewOf();
+const writeView = lastViewOf();
+
+const NATIVE_IS_LITTLE = new Uint8Array(new Uint16Array([1]).buffer)[0] === 1;
+
+/**
+ * Frame messages by a length field of fixed size, with the options and meanings
+ * of Netty's `LengthFieldBasedFrameDecoder`. The default is a native-endian
+ * unsigned 32-bit length and then the bytes: what `[n].pack("I")` writes in Ruby
+ * and `struct.pack("=I", n)` in Python.
+ *
+ * Encoding is the exact inverse of decoding: the frame of a message is
+ * `initialBytesToStrip` zero bytes followed by the message, with the length field
+ * then written in place.
+ *
+ * `lengthField({ endianness: "big" })`, as Tokio's `LengthDelimitedCodec`, Erlang's
+ * `{packet, 4}` and (below 2 GiB) Python's `multiprocessing.connection`:
+ *
+ * ```text
+ * frame (12 bytes)                   message (8 bytes)
+ * +-------------+------------+       +------------+
+ * | 00 00 00 08 | "taco cat" |  <->  | "taco cat" |
+ * +-------------+------------+       +------------+
+ * ```
+ *
+ * `lengthField({ lengthFieldLength: 2, endianness: "big", lengthAdjustment: -2 })`, where
+ * the length counts itself:
+ *
+ * ```text
+ * frame (10 bytes)                   message (8 bytes)
+ * +-------+------------+             +------------+
+ * | 00 0a | "taco cat" |        <->  | "taco cat" |
+ * +-------+------------+             +------------+
+ * ```
+ *
+ * `lengthField({ endianness: "big", lengthFieldOffset: 1, lengthAdjustment: -4,
+ * initialBytesToStrip: 0 })`, as PostgreSQL: a type, then a length that counts
+ * itself; the message is the whole frame, and the four bytes after its type are
+ * overwritten when it is sent:
+ *
+ * ```text
+ * frame (13 bytes)                      message (13 bytes)
+ * +-----+-------------+------------+    +-----+-------------+------------+
+ * | "Q" | 00 00 00 0c | "taco cat" | <->| "Q" | 00 00 00 0c | "taco cat" |
+ * +-----+-------------+------------+    +-----+-------------+------------+
+ * ```
+ *
+ * Encoding throws {@linkcode FrameTooLargeError} if the field cannot hold the
+ * length, and `RangeError` if the message is shorter than the header bytes that it
+ * must carry (`initialBytesToStrip` below the header's size). Decoding throws
+ * {@linkcode FrameSyntaxError} if the length comes out below zero, and
+ * {@linkcode FrameTooLargeError} if it is over `Number.MAX_SAFE_INTEGER`.
+ *
+ * Defined by
+ * {@link https://netty.io/4.1/api/io/netty/handler/codec/LengthFieldBasedFrameDecoder.html | Netty}.
+ *
+ * @example Two bytes, big-endian
+ * ```ts
+ * import { FrameEncoderStream, lengthField } from "@socketpair/socketpair/framing";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const framing = lengthField({ lengthFieldLength: 2, endianness: "big" });
+ * const frames = ReadableStream.from([new Uint8Array([7, 8, 9])])
+ *   .pipeThrough(new FrameEncoderStream({ framing }));
+ *
+ * assertEquals(await Array.fromAsync(frames), [new Uint8Array([0, 3, 7, 8, 9])]);
+ * ```
+ *
+ * @param options Where the length field is, and what it counts.
+ * @returns The framing.
+ * @throws {RangeError} If a number is out of its range.
+ * @throws {TypeError} If `endianness` is none of the three.
+ */
+export function lengthField(options: LengthFieldOptions = {}): Framing {
+  const { endianness = "native" } = options;
+  if (!["native", "big", "little"].includes(endianness)) {
+    throw new TypeError(
+      `Cannot use endianness: "${endianness}" is not "native", "big" or "little"`,
+    );
+  }
+  const little = endianness === "little" ||
+    (endianness === "native" && NATIVE_IS_LITTLE);
+  const size = checkInteger(
+    "lengthFieldLength",
+    options.lengthFieldLength ?? 4,
+    1,
+    8,
+  );
+  const position = checkInteger(
+    "lengthFieldOffset",
+    options.lengthFieldOffset ?? 0,
+    0,
+    MAX_LENGTH_FIELD_OFFSET,
+  );
+  const adjustment = checkInteger(
+    "lengthAdjustment",
+    options.lengthAdjustment ?? 0,
+    Number.MIN_SAFE_INTEGER,
+    Number.MAX_SAFE_INTEGER,
+  );
+  const headerLength = position + size;
+  const strip = options.initialBytesToStrip === undefined
+    ? headerLength
+    : checkInteger(
+      "initialBytesToStrip",
+      options.initialBytesToStrip,
+      0,
+      MAX_LENGTH_FIELD_OFFSET,
+    );
+  const before = Math.max(headerLength, strip);
+  const messageBytesInHeader = Math.max(headerLength - strip, 0);
+  // What is added to a message's length to get the value of its length field.
+  const overhead = strip - headerLength - adjustment;
+  const maxValue = Math.min(2 ** (8 * size) - 1, Number.MAX_SAFE_INTEGER);
+
+  function write(bytes: Uint8Array, at: number, value: number) {
+    const view = writeView(bytes);
+    switch (size) {
+      case 1:
+        return view.setUint8(at, value);
+      case 2:
+        return view.setUint16(at, value, little);
+      case 4:
+        return view.setUint32(at, value, little);
+      case 8:
+        return view.setBigUint64(at, BigInt(value), little);
+    }
+    for (let i = 0; i < size; i++) {
+      view.setUint8(little ? at + i : at + size - 1 - i, value % 256);
+      value = Math.floor(value / 256);
+    }
+  }
+
+  function read(bytes: Uint8Array, at: number): number {
+    const view = readView(bytes);
+    switch (size) {
+      case 1:
+        return view.getUint8(at);
+      case 2:
+        return view.getUint16(at, little);
+      case 4:
+        return view.getUint32(at, little);
+      case 8:
+        return Number(view.getBigUint64(at, little));
+    }
+    let value = 0;
+    for (let i = 0; i < size; i++) {
+      value = value * 256 + view.getUint8(little ? at + size - 1 - i : at + i);
+    }
+    return value;
+  }
+
+  return {
+    maxHeaderLength: before,
+    messageBytesInHeader,
+    encodeHeader(message, bytes, start) {
+      const value = message.length + overhead;
+      if (value > maxValue) {
+        const maxFrameLength = Math.max(maxValue - overhead, 0);
+        throw new FrameTooLargeError(
+          `Cannot send message of ${message.length} bytes: a ${size}-byte length field holds at most ${maxFrameLength}`,
+          { length: message.length, maxFrameLength },
+        );
+      }
+      if (value < 0 || message.length < messageBytesInHeader) {
+        throw new RangeError(
+          `Cannot send message of ${message.length} bytes: in this framing it has at least ${
+            Math.max(messageBytesInHeader, -overhead)
+          }`,
+        );
+      }
+      if (before > size) bytes.fill(0, start, start + before);
+      for (let i = 0; i < messageBytesInHeader; i++) {
+        bytes[start + strip + i] = message[i]!;
+      }
+      write(bytes, start + position, value);
+      return before;
+    },
+    decodeHeader(bytes, start, end) {
+      if (end - start < headerLength) return undefined;
+      const value = read(bytes, start + position);
+      // Beyond this the sum below could come out as a wrong number.
+      if (value > maxValue) {
+        return { messageOffset: strip, messageLength: value };
+      }
+      const messageLength = value - overhead;
+      if (messageLength < 0 || value + adjustment < 0) {
+        throw new FrameSyntaxError(
+          `Cannot decode frame: its length field of ${value} makes a message of ${messageLength} bytes, its header reads ${
+            quote(bytes.subarray(start, start + headerLength))
+          }`,
+          { offset: position },
+        );
+      }
+      return { messageOffset: strip, messageLength };
+    },
+  };
+}
+
+/**
+ * Frame messages by an unsigned LEB128 length, as protobuf's delimited messages
+ * and libp2p do.
+ *
+ * ```text
+ * frame (9 bytes)               message (8 bytes)
+ * +----+------------+           +------------+
+ * | 08 | "taco cat" |      <->  | "taco cat" |
+ * +----+------------+           +------------+
+ *
+ * frame (302 bytes)             message (300 bytes)
+ * +-------+---------- ... +     +---------- ... +
+ * | ac 02 | 300 bytes     | <-> | 300 bytes     |
+ * +-------+---------- ... +     +---------- ... +
+ * ```
+ *
+ * Decoding throws {@linkcode FrameSyntaxError} if the length takes more than 10
+ * bytes, more than 64 bits, or (unless `allowOverlong` is set) more bytes than it
+ * needs, and {@linkcode FrameTooLargeError} if it is over `Number.MAX_SAFE_INTEGER`.
+ *
+ * Defined by {@link https://github.com/multiformats/unsigned-varint | multiformats} and
+ * {@link https://protobuf.dev/programming-guides/encoding/#varints | protobuf}.
+ *
+ * @example
+ * ```ts
+ * import { FrameEncoderStream, varint } from "@socketpair/socketpair/framing";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const frames = ReadableStream.from([new Uint8Array(300)])
+ *   .pipeThrough(new FrameEncoderStream({ framing: varint() }));
+ * const [frame] = await Array.fromAsync(frames);
+ *
+ * assertEquals(frame?.subarray(0, 2), new Uint8Array([0xac, 0x02]));
+ * assertEquals(frame?.length, 302);
+ * ```
+ *
+ * @param options Whether a length may take more bytes than it needs.
+ * @returns The framing.
+ */
+export function varint(options: VarintOptions = {}): Framing {
+  const { allowOverlong = false } = options;
+  return {
+    maxHeaderLength: 10,
+    encodeHeader(message, bytes, start) {
+      let value = message.length;
+      let at = start;
+      while (value >= 128) {
+        bytes[at++] = value % 128 + 128;
+        value = Math.floor(value / 128);
+      }
+      bytes[at++] = value;
+      return at - start;
+    },
+    decodeHeader(bytes, start, end) {
+      let value = 0;
+      for (let i = 0; start + i < end; i++) {
+        const byte = bytes[start + i]!;
+        // The tenth byte holds the last one of 64 bits.
+        if (i === 9 && byte > 1) {
+          throw new FrameSyntaxError(
+            `Cannot decode frame: its varint length is over 64 bits, its header reads ${
+              quote(bytes.subarray(start, start + 10))
+            }`,
+            { offset: i },
+          );
+        }
+        value += (byte & 127) * 2 ** (7 * i);
+        if (byte > 127) continue;
+        if (byte === 0 && i > 0 && !allowOverlong) {
+          throw new FrameSyntaxError(
+            `Cannot decode frame: its varint length takes ${
+              i + 1
+            } bytes where fewer suffice, its header reads ${
+              quote(bytes.subarray(start, start + i + 1))
+            }`,
+            { offset: i },
+          );
+        }
+        return { messageOffset: i + 1, messageLength: value };
+      }
+      return undefined;
+    },
+  };
+}

@@ -1,0 +1,412 @@
+/** Formats that are text around the message: its length in decimal digits, or what ends it. */
+
+import { FrameSyntaxError, quote } from "./errors.ts";
+import type { DelimiterOptions, Framing } from "./types.ts";
+
+const LINE_FEED = 0x0a;
+const CARRIAGE_RETURN = 0x0d;
+const COMMA = 0x2c;
+const ZERO = 0x30;
+const NINE = 0x39;
+const COLON = 0x3a;
+
+/** Decimal digits of `Number.MAX_SAFE_INTEGER`. */
+const MAX_DIGITS = 16;
+
+/** Write a whole number in ASCII at `start`, and return how many bytes it took. */
+function encodeDecimal(
+  value: number,
+  bytes: Uint8Array,
+  start: number,
+): number {
+  const digits = String(value);
+  for (let i = 0; i < digits.length; i++) {
+    bytes[start + i] = digits.charCodeAt(i);
+  }
+  return digits.length;
+}
+
+/**
+ * Frame messages as netstrings: the length in decimal digits, a colon, the
+ * message, a comma.
+ *
+ * ```text
+ * frame (11 bytes)                message (8 bytes)
+ * +------+------------+-----+     +------------+
+ * | "8:" | "taco cat" | "," | <-> | "taco cat" |
+ * +------+------------+-----+     +------------+
+ * ```
+ *
+ * Decoding throws {@linkcode FrameSyntaxError} if there is anything but digits
+ * before the colon, a leading zero, more than 16 digits, or no comma after the
+ * message, and {@linkcode FrameTooLargeError} if the length is over
+ * `Number.MAX_SAFE_INTEGER`.
+ *
+ * Defined by {@link https://cr.yp.to/proto/netstrings.txt | D. J. Bernstein}.
+ *
+ * @example
+ * ```ts
+ * import { FrameEncoderStream, netstring } from "@socketpair/socketpair/framing";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const frames = ReadableStream.from(["taco cat"])
+ *   .pipeThrough(new TextEncoderStream())
+ *   .pipeThrough(new FrameEncoderStream({ framing: netstring() }))
+ *   .pipeThrough(new TextDecoderStream());
+ *
+ * assertEquals(await Array.fromAsync(frames), ["8:taco cat,"]);
+ * ```
+ *
+ * @returns The framing.
+ */
+export function netstring(): Framing {
+  return {
+    maxHeaderLength: MAX_DIGITS + 1,
+    trailerLength: 1,
+    encodeHeader(message, bytes, start) {
+      const length = encodeDecimal(message.length, bytes, start);
+      bytes[start + length] = COLON;
+      return length + 1;
+    },
+    encodeTrailer(_message, bytes, start) {
+      bytes[start] = COMMA;
+    },
+    decodeHeader(bytes, start, end) {
+      const fail = (why: string, at: number, offset = at) => {
+        const arrived = quote(bytes.subarray(start, start + at + 1));
+        return new FrameSyntaxError(
+          `Cannot decode netstring: ${why}, its header reads ${arrived}`,
+          { offset },
+        );
+      };
+      let messageLength = 0;
+      for (let i = 0; start + i < end; i++) {
+        const byte = bytes[start + i]!;
+        if (byte === COLON && i > 0) {
+          return { messageOffset: i + 1, messageLength };
+        }
+        if (byte < ZERO || byte > NINE) {
+          throw fail(
+            `a digit${i > 0 ? " or colon" : ""} was wanted at its byte ${i}`,
+            i,
+          );
+        }
+        if (i > 0 && bytes[start] === ZERO) {
+          throw fail("its length begins with a zero", i, 0);
+        }
+        if (i === MAX_DIGITS) {
+          throw fail(`its length has more than ${MAX_DIGITS} digits`, i);
+        }
+        messageLength = messageLength * 10 + (byte - ZERO);
+      }
+      return undefined;
+    },
+    checkTrailer(_message, bytes, start, { messageOffset, messageLength }) {
+      if (bytes[start] === COMMA) return;
+      throw new FrameSyntaxError(
+        `Cannot decode netstring: no comma stands after its message but ${
+          quote(bytes.subarray(start, start + 1))
+        }`,
+        { offset: messageOffset + messageLength },
+      );
+    },
+  };
+}
+
+/** The most bytes of a header block that {@linkcode contentLength} reads. */
+const MAX_HEADER_BLOCK_LENGTH = 4096;
+
+const CONTENT_LENGTH = Uint8Array.from(
+  "Content-Length: ",
+  (character) => character.charCodeAt(0),
+);
+
+const HEADER = /^([!#$%&'*+\-.^_`|~0-9A-Za-z]+):([^\r\n]*)$/;
+
+/** Latin-1: every byte is one character, so that offsets are those of bytes. */
+function textOf(bytes: Uint8Array, start: number, end: number): string {
+  return String.fromCharCode(...bytes.subarray(start, end));
+}
+
+function syntaxError(message: string, line: string, offset: number) {
+  const bytes = Uint8Array.from(line, (character) => character.charCodeAt(0));
+  return new FrameSyntaxError(
+    `Cannot decode header block: ${message}: ${quote(bytes)}`,
+    { offset },
+  );
+}
+
+const NO_HEADER = "a line is not of the form `name: value`";
+
+/** What no text has: of the control characters all but those that lay it out or color it. */
+function isBinary(byte: number): boolean {
+  return (byte < 0x20 && !(byte >= 0x09 && byte <= 0x0d) && byte !== 0x1b) ||
+    byte === 0x7f;
+}
+
+/**
+ * Throw if a line is binary data, which may never end it.
+ *
+ * @param at Where the line begins.
+ * @param from From where on it has not been looked at.
+ */
+function checkText(
+  bytes: Uint8Array,
+  { start, at, from = at }: { start: number; at: number; from?: number },
+) {
+  for (let i = Math.max(at, from); i < bytes.length; i++) {
+    const byte = bytes[i] ?? 0;
+    if (byte === LINE_FEED) return;
+    if (!isBinary(byte)) continue;
+    // The value of a header may hold it.
+    if (bytes.subarray(at, i).includes(COLON)) return;
+    throw syntaxError(NO_HEADER, textOf(bytes, at, i + 1), at - start);
+  }
+}
+
+/** The value of a line if it is a `Content-Length`. */
+function contentLengthOf(
+  [line, name = "", value = ""]: RegExpExecArray,
+  offset: number,
+): number | undefined {
+  if (name.toLowerCase() !== "content-length") return undefined;
+  const digits = /^[ \t]*([0-9]+)[ \t]*$/.exec(value)?.[1];
+  if (digits === undefined) {
+    throw syntaxError(
+      "its Content-Length is not made of digits",
+      line,
+      offset,
+    );
+  }
+  return Number(digits);
+}
+
+/**
+ * Frame messages by a header block with a `Content-Length`, as the Language Server
+ * Protocol and the Debug Adapter Protocol do.
+ *
+ * ```text
+ * frame (29 bytes)                                    message (8 bytes)
+ * +---------------------------------+------------+     +------------+
+ * | "Content-Length: 8\r\n" "\r\n"  | "taco cat" | <-> | "taco cat" |
+ * +---------------------------------+------------+     +------------+
+ * ```
+ *
+ * Any order of headers and any letter case is understood, and headers other than
+ * `Content-Length` (`Content-Type`) are ignored. Decoding throws
+ * {@linkcode FrameSyntaxError} as soon as a line is not a header (a program that logs to
+ * its standard output: the error shows the line) or begins with binary data, if there is
+ * not exactly one `Content-Length` of plain digits, or if the block, with the empty line
+ * that ends it, is over 4096 bytes; and {@linkcode FrameTooLargeError} if the length is over
+ * `Number.MAX_SAFE_INTEGER`.
+ *
+ * Defined by the
+ * {@link https://microsoft.github.io/language-server-protocol/specifications/lsp/3.17/specification/#baseProtocol | Language Server Protocol}.
+ *
+ * @example
+ * ```ts
+ * import { contentLength, FrameEncoderStream } from "@socketpair/socketpair/framing";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const frames = ReadableStream.from(["taco cat"])
+ *   .pipeThrough(new TextEncoderStream())
+ *   .pipeThrough(new FrameEncoderStream({ framing: contentLength() }))
+ *   .pipeThrough(new TextDecoderStream());
+ *
+ * assertEquals(await Array.fromAsync(frames), ["Content-Length: 8\r\n\r\ntaco cat"]);
+ * ```
+ *
+ * @returns The framing.
+ */
+export function contentLength(): Framing {
+  return {
+    maxHeaderLength: MAX_HEADER_BLOCK_LENGTH,
+    encodeHeader(message, bytes, start) {
+      bytes.set(CONTENT_LENGTH, start);
+      let at = start + CONTENT_LENGTH.length;
+      at += encodeDecimal(message.length, bytes, at);
+      for (let i = 0; i < 2; i++) {
+        bytes[at++] = CARRIAGE_RETURN;
+        bytes[at++] = LINE_FEED;
+      }
+      return at - start;
+    },
+    decodeHeader(bytes, start, end, scanned = 0) {
+      const limit = Math.min(end, start + MAX_HEADER_BLOCK_LENGTH);
+      const arrived = bytes.subarray(0, limit);
+      let messageLength: number | undefined;
+      let at = start;
+      // Lines are parsed once more only when another one is complete.
+      if (arrived.indexOf(LINE_FEED, start + scanned) === -1) {
+        at = Math.max(start, arrived.lastIndexOf(LINE_FEED) + 1);
+        checkText(arrived, { start, at, from: start + scanned });
+        return undefined;
+      }
+      for (;;) {
+        const lineFeed = arrived.indexOf(LINE_FEED, at);
+        if (lineFeed === -1) {
+          checkText(arrived, { start, at });
+          return undefined;
+        }
+        const offset = at - start;
+        if (bytes[lineFeed - 1] !== CARRIAGE_RETURN || lineFeed === at) {
+          checkText(arrived, { start, at });
+          const line = textOf(bytes, at, lineFeed);
+          throw syntaxError("a line does not end in \\r\\n", line, offset);
+        }
+        const line = textOf(bytes, at, lineFeed - 1);
+        if (line === "" && offset > 0) {
+          const messageOffset = lineFeed + 1 - start;
+          if (messageLength !== undefined) {
+            return { messageOffset, messageLength };
+          }
+          const block = textOf(bytes, start, at - 2);
+          throw syntaxError("it has no Content-Length", block, 0);
+        }
+        const match = HEADER.exec(line);
+        if (match === null) {
+          checkText(arrived, { start, at });
+          throw syntaxError(NO_HEADER, line, offset);
+        }
+        at = lineFeed + 1;
+        const value = contentLengthOf(match, offset);
+        if (value === undefined) continue;
+        if (messageLength !== undefined) {
+          throw syntaxError(
+            "it has more than one Content-Length",
+            line,
+            offset,
+          );
+        }
+        messageLength = value;
+      }
+    },
+  };
+}
+
+/** The longest delimiter in bytes. */
+const MAX_DELIMITER_LENGTH = 64;
+
+/**
+ * Frame messages by a delimiter after each, as JSON lines and the Model Context Protocol
+ * do with a line feed, and Chrome's debugging pipe does with a zero byte.
+ *
+ * ```text
+ * frame (9 bytes)            message (8 bytes)
+ * +------------+------+      +------------+
+ * | "taco cat" | "\n" | <->  | "taco cat" |
+ * +------------+------+      +------------+
+ * ```
+ *
+ * A carriage return before a line feed stays part of the message, which JSON does not
+ * mind. Sending throws `RangeError` for a message that holds the delimiter, or that ends
+ * with its beginning so that the delimiter would be found too early; nothing is written.
+ * Decoding throws {@linkcode FrameTooLargeError} as soon as `maxFrameLength` bytes and a
+ * delimiter's length have come without a delimiter. Its cost is linear in the bytes,
+ * however small the chunks.
+ *
+ * Defined by {@link https://jsonlines.org | JSON Lines} and
+ * {@link https://modelcontextprotocol.io/specification/2025-06-18/basic/transports#stdio | MCP}.
+ *
+ * @example
+ * ```ts
+ * import { delimiter, FrameDecoderStream } from "@socketpair/socketpair/framing";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const messages = ReadableStream.from(["taco\nc", "at\n"])
+ *   .pipeThrough(new TextEncoderStream())
+ *   .pipeThrough(new FrameDecoderStream({ framing: delimiter() }));
+ *
+ * assertEquals(
+ *   (await Array.fromAsync(messages)).map((message) => new TextDecoder().decode(message)),
+ *   ["taco", "cat"],
+ * );
+ * ```
+ *
+ * @param options The delimiter, and what bytes without one are.
+ * @returns The framing.
+ * @throws {RangeError} If the delimiter is not of 1 to 64 bytes.
+ * @throws {TypeError} If `delimiter` is no string and no `Uint8Array`, or `unterminated`
+ * is neither `"error"` nor `"message"`.
+ */
+export function delimiter(options: DelimiterOptions = {}): Framing {
+  const { unterminated = "error" } = options;
+  if (unterminated !== "error" && unterminated !== "message") {
+    throw new TypeError(
+      `Cannot use unterminated: "${unterminated}" is neither "error" nor "message"`,
+    );
+  }
+  const sequence = bytesOf(options.delimiter ?? "\n");
+  const { length } = sequence;
+
+  /** Where the delimiter begins at or after `from`, or -1. */
+  function find(bytes: Uint8Array, from: number): number {
+    for (let at = from; (at = bytes.indexOf(sequence[0]!, at)) !== -1; at++) {
+      if (at + length > bytes.length) return -1;
+      let same = 1;
+      while (same < length && bytes[at + same] === sequence[same]) same++;
+      if (same === length) return at;
+    }
+    return -1;
+  }
+
+  /** The delimiter must be found where the message ends, and not before. */
+  function check(message: Uint8Array) {
+    let at = find(message, 0);
+    if (at === -1 && length > 1) {
+      const tail = message.subarray(Math.max(0, message.length - length + 1));
+      const end = new Uint8Array(tail.length + length);
+      end.set(tail);
+      end.set(sequence, tail.length);
+      const found = find(end, 0);
+      if (found < tail.length) at = message.length - tail.length + found;
+    }
+    if (at === -1) return;
+    throw new RangeError(
+      `Cannot send message of ${message.length} bytes: it holds the delimiter at byte ${at}`,
+    );
+  }
+
+  return {
+    maxHeaderLength: 0,
+    trailerLength: length,
+    scansMessage: true,
+    encodeHeader(message) {
+      check(message);
+      return 0;
+    },
+    encodeTrailer(_message, bytes, start) {
+      bytes.set(sequence, start);
+    },
+    decodeHeader(bytes, start, end, scanned = 0) {
+      const from = start + Math.max(0, scanned - length + 1);
+      const at = find(bytes.subarray(0, end), from);
+      return at === -1
+        ? undefined
+        : { messageOffset: 0, messageLength: at - start };
+    },
+    ...(unterminated === "message" && {
+      decodeEnd: (_bytes: Uint8Array, start: number, end: number) => ({
+        messageOffset: 0,
+        messageLength: end - start,
+      }),
+    }),
+  };
+}
+
+function bytesOf(delimiter: string | Uint8Array): Uint8Array {
+  if (typeof delimiter !== "string" && !(delimiter instanceof Uint8Array)) {
+    throw new TypeError(
+      "Cannot use delimiter: it is neither a string nor a Uint8Array",
+    );
+  }
+  const bytes = typeof delimiter === "string"
+    ? new TextEncoder().encode(delimiter)
+    : delimiter.slice();
+  if (bytes.length === 0 || bytes.length > MAX_DELIMITER_LENGTH) {
+    throw new RangeError(
+      `Cannot use delimiter of ${bytes.length} bytes: 1 to ${MAX_DELIMITER_LENGTH} are wanted`,
+    );
+  }
+  return bytes;
+}
