@@ -105,17 +105,33 @@ interface Import {
   line: number;
 }
 
+interface Dependency {
+  specifier?: string;
+  span: { start: { line: number } };
+}
+
 /** The part of what `deno info --json` writes that is needed here. */
 interface Graph {
   modules: {
     specifier: string;
-    dependencies?: Partial<
-      Record<"code" | "type", {
-        specifier?: string;
-        span: { start: { line: number } };
-      }>
-    >[];
+    dependencies?: {
+      code?: Dependency;
+      type?: Dependency;
+      isDynamic?: boolean;
+    }[];
   }[];
+}
+
+async function graphOf(root: URL, path: string): Promise<Graph> {
+  const { success, stdout, stderr } = await runDeno(
+    root,
+    "info",
+    "--json",
+    "--no-lock",
+    path,
+  );
+  if (!success) throw new Error(`Cannot read imports of ${path}: ${stderr}`);
+  return JSON.parse(stdout);
 }
 
 /** All that a tree imports from itself: types, re-exports and what is loaded later included. */
@@ -123,15 +139,7 @@ async function importsOf(root: URL): Promise<Import[]> {
   const found = new Map<string, Import[]>();
   for (const path of await sourcesOf(root)) {
     if (found.has(path)) continue;
-    const { success, stdout, stderr } = await runDeno(
-      root,
-      "info",
-      "--json",
-      "--no-lock",
-      path,
-    );
-    if (!success) throw new Error(`Cannot read imports of ${path}: ${stderr}`);
-    const { modules }: Graph = JSON.parse(stdout);
+    const { modules } = await graphOf(root, path);
     for (const { specifier, dependencies = [] } of modules) {
       if (!specifier.startsWith(root.href)) continue;
       const from = specifier.slice(root.href.length);
@@ -170,6 +178,8 @@ function judge({ from, to }: Import): string | undefined {
       ? "neighbours may not import each other"
       : "imports run down only";
   }
+  // findSecondHand() says what for.
+  if (from === "mod.ts") return;
   if (!there.isFace && here.floor - there.floor > 1) {
     return "rooms are for their floor and the next one up";
   }
@@ -200,6 +210,30 @@ function findCircles(imports: Import[]): string[] {
   }
   for (const path of targets.keys()) visit(path, []);
   return circles;
+}
+
+/** Find what `mod.ts` loads by way of another file, and does not import itself. Types are not loaded. */
+export async function findSecondHand(root: URL): Promise<string[]> {
+  const { modules } = await graphOf(root, "mod.ts");
+  const loads = new Map(
+    modules.map(({ specifier, dependencies = [] }) => [
+      specifier,
+      dependencies.flatMap(({ code, isDynamic }) =>
+        isDynamic ? [] : code?.specifier ?? []
+      ),
+    ]),
+  );
+  const first = loads.get(new URL("mod.ts", root).href) ?? [];
+  const all = new Set(first);
+  for (const specifier of all) {
+    loads.get(specifier)?.forEach((to) => all.add(to));
+  }
+  return [...all].filter((specifier) => !first.includes(specifier))
+    .map((specifier) =>
+      `mod.ts loads ${
+        specifier.slice(root.href.length)
+      }, and does not import it itself`
+    );
 }
 
 /** The files that users import from, by `exports` of deno.json. */
