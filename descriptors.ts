@@ -82,7 +82,7 @@ import {
   spawn,
   type SpawnOptions,
 } from "./pair.ts";
-import { serializationOf } from "./pair/connect.ts";
+import { serializationOf } from "./pair/outcome.ts";
 import { HOOKS, type LaunchOptions } from "./pair/hooks.ts";
 
 export { descriptorOf } from "./descriptors/descriptor_of.ts";

@@ -33,12 +33,7 @@ import type {
   WithoutSerialization,
   WithSerialization,
 } from "./channel.ts";
-import {
-  openChannel,
-  serializationOf,
-  takeConnection,
-  writeToken,
-} from "./pair/connect.ts";
+import { takeConnection, writeToken } from "./pair/connect.ts";
 import { log, requireDescriptor } from "./pair/environment.ts";
 import type {
   ConnectOptions,
@@ -46,7 +41,7 @@ import type {
   SpawnModuleOptions,
   SpawnOptions,
 } from "./pair/options.ts";
-import type { Child } from "./pair/outcome.ts";
+import { type Child, openChannel, serializationOf } from "./pair/outcome.ts";
 
 export type {
   Channel,

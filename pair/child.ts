@@ -1,14 +1,13 @@
 /** A child process: waiting until it has connected, and ending it. */
 
 import type { Channel, Connection } from "../channel.ts";
-import { openChannel } from "./connect.ts";
 import { ChildConnection, Exit } from "./connection.ts";
 import { delaysOf } from "./checks.ts";
 import { log, messageOf } from "./environment.ts";
 import type { HandshakeServer } from "./handshake.ts";
 import { type Attachment, HOOKS, type LaunchOptions } from "./hooks.ts";
 import type { SpawnOptions } from "./options.ts";
-import { Child, ConnectError, describeStatus } from "./outcome.ts";
+import { Child, ConnectError, describeStatus, openChannel } from "./outcome.ts";
 
 /** The only kind of {@linkcode Child}; users cannot construct it. */
 export class ConnectedChild<In, Out> extends Child<In, Out> {

@@ -1,13 +1,6 @@
-/** The child's half of the handshake (`handshake.ts`), and how a channel is opened. */
+/** The child's half of the handshake (`handshake.ts`). */
 
-import {
-  bytes,
-  Channel,
-  type ChannelOptions,
-  type Connection,
-  type DuplexStream,
-  type Serialization,
-} from "../channel.ts";
+import type { Connection } from "../channel.ts";
 import {
   type Address,
   log,
@@ -130,48 +123,4 @@ function takeVariable(name: string): string | undefined {
     }
     throw error;
   }
-}
-
-/** Make a channel over a stream; with `SOCKETPAIR_DEBUG` it is traced. */
-export function openChannel<In, Out>(
-  stream: Connection | DuplexStream,
-  options: ChannelOptions<In, Out>,
-): Channel<In, Out> {
-  const serialization = serializationOf(options);
-  if (!log) return new Channel(stream, { ...options, serialization });
-  const channel = new Channel(stream, {
-    ...options,
-    serialization: traced(serialization, log),
-  });
-  channel.closed.then(
-    () => log?.("closed"),
-    (error) => log?.(`failed: ${messageOf(error)}`),
-  );
-  return channel;
-}
-
-/** Without a serialization the types are those of bytes(), as the overloads say. */
-export function serializationOf<In, Out>(
-  { serialization }: ChannelOptions<In, Out>,
-): Serialization<In, Out> {
-  const unknown: Serialization<unknown, never> = bytes();
-  return serialization ?? unknown as Serialization<In, Out>;
-}
-
-function traced<In, Out>(
-  serialization: Serialization<In, Out>,
-  log: (line: string) => void,
-): Serialization<In, Out> {
-  return {
-    borrows: serialization.borrows,
-    serialize(message) {
-      const bytes = serialization.serialize(message);
-      log(`sent frame of ${bytes.length} bytes`);
-      return bytes;
-    },
-    deserialize(bytes) {
-      log(`received frame of ${bytes.length} bytes`);
-      return serialization.deserialize(bytes);
-    },
-  };
 }

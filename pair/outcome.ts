@@ -1,7 +1,58 @@
-/** What `spawn()` resolves to, and the errors that callers catch. */
+/** What callers get: a channel, a child, or one of the errors that they catch. */
 
-import type { Channel } from "../channel.ts";
+import {
+  bytes,
+  Channel,
+  type ChannelOptions,
+  type Connection,
+  type DuplexStream,
+  type Serialization,
+} from "../channel.ts";
 import { log, messageOf } from "./environment.ts";
+
+/** Make a channel over a stream; with `SOCKETPAIR_DEBUG` it is traced. */
+export function openChannel<In, Out>(
+  stream: Connection | DuplexStream,
+  options: ChannelOptions<In, Out>,
+): Channel<In, Out> {
+  const serialization = serializationOf(options);
+  if (!log) return new Channel(stream, { ...options, serialization });
+  const channel = new Channel(stream, {
+    ...options,
+    serialization: traced(serialization, log),
+  });
+  channel.closed.then(
+    () => log?.("closed"),
+    (error) => log?.(`failed: ${messageOf(error)}`),
+  );
+  return channel;
+}
+
+/** Without a serialization the types are those of bytes(), as the overloads say. */
+export function serializationOf<In, Out>(
+  { serialization }: ChannelOptions<In, Out>,
+): Serialization<In, Out> {
+  const unknown: Serialization<unknown, never> = bytes();
+  return serialization ?? unknown as Serialization<In, Out>;
+}
+
+function traced<In, Out>(
+  serialization: Serialization<In, Out>,
+  log: (line: string) => void,
+): Serialization<In, Out> {
+  return {
+    borrows: serialization.borrows,
+    serialize(message) {
+      const bytes = serialization.serialize(message);
+      log(`sent frame of ${bytes.length} bytes`);
+      return bytes;
+    },
+    deserialize(bytes) {
+      log(`received frame of ${bytes.length} bytes`);
+      return serialization.deserialize(bytes);
+    },
+  };
+}
 
 /** A child process and the channel to it: what `spawn()` and `spawnModule()` resolve to. */
 export abstract class Child<In = Uint8Array<ArrayBuffer>, Out = In>
