@@ -14,6 +14,10 @@ const STICKY = 0o1000;
 /** Names that a directory's sockets have: the channel's, and the one for descriptors. */
 const SOCKET_NAMES = ["s", "d"];
 
+/** What an error advises where TMPDIR will not do. */
+const NOT_UTF8 =
+  "Cannot make socket in the temporary directory: TMPDIR is not UTF-8: set it, or the option directory, to another";
+
 /** Directories that are in use. */
 const directories = new Set<string>();
 
@@ -40,12 +44,20 @@ async function makeDirectoryIn(parent: string): Promise<string> {
   }
 }
 
+/** Whether TMPDIR is known not to be UTF-8, although this process may not read it. */
+let isNotUtf8 = false;
+
 async function makeDefaultDirectory(): Promise<string> {
   const parent = temporaryDirectory();
   let made;
   try {
     made = Deno.makeTempDirSync();
   } catch (error) {
+    if (error instanceof Deno.errors.InvalidData) {
+      // Deno has made a directory, which nobody here can name: it is to be the only one.
+      isNotUtf8 = true;
+      throw new Deno.errors.InvalidData(NOT_UTF8, { cause: error });
+    }
     throw withDirectoryContext(
       parent,
       error,
@@ -63,18 +75,17 @@ async function makeDefaultDirectory(): Promise<string> {
   return await makeDirectoryIn("/tmp");
 }
 
-/** The system's temporary directory, as far as this process may know. */
-function temporaryDirectory(): string {
+/** The system's temporary directory, if this process may know. */
+function temporaryDirectory(): string | undefined {
   const variable = "TMPDIR";
-  if (!isHeld({ name: "env", variable })) return "/tmp";
+  if (isNotUtf8) throw new Deno.errors.InvalidData(NOT_UTF8);
+  if (!isHeld({ name: "env", variable })) return;
   try {
-    return Deno.env.get(variable) ?? "/tmp";
+    return Deno.env.get(variable) || "/tmp";
   } catch (error) {
     if (!(error instanceof Deno.errors.InvalidData)) throw error;
     // Deno would make a directory there, and not be able to say which.
-    throw new Deno.errors.InvalidData(
-      "Cannot make socket in the temporary directory: TMPDIR is not UTF-8: set it, or the option directory, to another",
-    );
+    throw new Deno.errors.InvalidData(NOT_UTF8);
   }
 }
 
@@ -193,13 +204,15 @@ function checkLength(parent: string) {
 
 /** Say in an error what was being done. */
 export function withDirectoryContext(
-  directory: string,
+  directory: string | undefined,
   error: unknown,
   advice = "",
 ): unknown {
   if (error instanceof Error) {
-    error.message =
-      `Cannot make socket in directory "${directory}": ${error.message}${advice}`;
+    const place = directory === undefined
+      ? "the temporary directory"
+      : `directory "${directory}"`;
+    error.message = `Cannot make socket in ${place}: ${error.message}${advice}`;
   }
   return error;
 }

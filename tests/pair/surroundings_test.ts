@@ -109,10 +109,12 @@ async function inShell(
   before: string,
   name: string,
   after = "",
+  flags = ["-A"],
+  args: string[] = [],
 ): Promise<string[]> {
-  const script = `${before}; "$0" run -A "$1"; ${after}`;
+  const script = `${before}; "$0" run "$@"; ${after}`;
   const { stdout } = await new Deno.Command("bash", {
-    args: ["-c", script, Deno.execPath(), program(name)],
+    args: ["-c", script, Deno.execPath(), ...flags, program(name), ...args],
   }).output();
   return new TextDecoder().decode(stdout).trim().split("\n");
 }
@@ -126,6 +128,54 @@ test("spawn(), spawnModule() and socketPair() say that TMPDIR is not UTF-8, and 
   const error =
     "InvalidData: Cannot make socket in the temporary directory: TMPDIR is not UTF-8: set it, or the option directory, to another";
   assertEquals(lines, [error, error, error, "empty"]);
+});
+
+/** No right to read the environment. */
+const blind = [
+  "--no-prompt",
+  "--allow-read",
+  "--allow-write",
+  "--allow-net",
+  "--allow-run",
+];
+
+test("spawn(), spawnModule() and socketPair() say so, too, where they may not read TMPDIR", async () => {
+  const lines = await inShell(
+    `parent=$(mktemp -d); export TMPDIR="$parent"/$'\\xff'; mkdir "$TMPDIR"`,
+    "displaced.ts",
+    `ls "$TMPDIR" | wc -l; rm -r "$parent"`,
+    blind,
+  );
+  const error =
+    "InvalidData: Cannot make socket in the temporary directory: TMPDIR is not UTF-8: set it, or the option directory, to another";
+  // Deno makes a directory before it says that it cannot name it
+  assertEquals(lines, [error, error, error, "1"]);
+
+  const [missing = ""] = await inShell(
+    "export TMPDIR=/no/such/directory",
+    "displaced.ts",
+    "",
+    blind,
+  );
+  assertMatch(
+    missing,
+    /^NotFound: Cannot make socket in the temporary directory: .*: set TMPDIR, or the option directory, /,
+  );
+});
+
+test("spawnModule() says what to set where the temporary directory has a comma", async () => {
+  const module = fileURLToPath(new URL("echo.ts", modules));
+  const [line = ""] = await inShell(
+    `export TMPDIR=$(mktemp -d)/a,b; mkdir "$TMPDIR"`,
+    "start.ts",
+    `rmdir "$TMPDIR" "\${TMPDIR%/*}"`,
+    ["-A"],
+    [module],
+  );
+  assertMatch(
+    line,
+    /^Cannot grant access to socket ".*a,b.*": a flag of deno cannot express a comma: set TMPDIR, or the option directory, /,
+  );
 });
 
 test("spawn() and spawnModule() say that the current directory is gone, and what to set", async () => {
