@@ -26,6 +26,13 @@ const PROBE_DELAYS = [1, 2, 4, 8, 16, 32];
 /** More than a socket holds: who sends more after the child's exit is somebody else. */
 const MAX_LEFT = 16 * 1024 * 1024;
 
+/**
+ * A read that gives less than it could has emptied the queue, so that one after the child's exit has
+ * read all that the child had sent, and what comes later is from somebody else. A pipe and TCP, which
+ * may deliver late, are trusted less.
+ */
+const MAX_SHORT_READS = { unix: 8, other: 256 };
+
 /** Signals that ask a program to end, whatever it makes of them. */
 const ENDING: ReadonlySet<Deno.Signal> = new Set([
   "SIGABRT",
@@ -146,6 +153,8 @@ export class ChildConnection implements Connection {
   readonly #readingEnd = Promise.withResolvers<void>();
   /** Bytes that came after the child's exit. */
   #left = 0;
+  /** Reads after the child's exit that may still give less than they could. */
+  #shortReads: number;
   #turn: ReturnType<typeof setTimeout> | undefined;
 
   /**
@@ -161,6 +170,7 @@ export class ChildConnection implements Connection {
   ) {
     this.#conn = conn;
     this.#exit = exit;
+    this.#shortReads = MAX_SHORT_READS[options.isUnix ? "unix" : "other"];
     this.#canProbe = options.isUnix && Deno.build.os === "linux";
     this.#isGroup = options.isGroup ?? false;
     this.closed = this.#closed.promise;
@@ -187,10 +197,13 @@ export class ChildConnection implements Connection {
   async read(buffer: Uint8Array): Promise<number | null> {
     let cause;
     this.#isReading = true;
-    if (this.#exit.isOver) this.#leaveIfQuiet();
+    const isLate = this.#exit.isOver;
+    if (isLate) this.#leaveIfQuiet();
     try {
       const read = await this.#conn.read(buffer);
       if (read !== null) {
+        const most = Math.min(buffer.length, DISCARD_BUFFER_LENGTH);
+        if (isLate && read < most) this.#shortReads--;
         if (this.#exit.isOver) this.#left += read;
         return read;
       }
@@ -276,8 +289,13 @@ export class ChildConnection implements Connection {
     this.#closed.resolve();
   }
 
+  /** Whether what comes after the child's exit can be the child's. */
+  get #mayBeLeft(): boolean {
+    return this.#left <= MAX_LEFT && this.#shortReads > 0;
+  }
+
   /** Close unless bytes come that the child, which has exited, had sent. */
-  #leaveIfQuiet(turns = this.#left > MAX_LEFT ? 0 : QUIET_TURNS) {
+  #leaveIfQuiet(turns = this.#mayBeLeft ? QUIET_TURNS : 0) {
     clearTimeout(this.#turn);
     if (this.#isClosed || this.#isGroup) return;
     if (turns === 0) {

@@ -433,6 +433,35 @@ if os.fork() == 0:
     }
   });
 
+  test(`Channel and Child.close() end though a grandchild sends on after the child's exit (${over})`, async () => {
+    await using stage = await Stage.set();
+    for (const hears of [true, false]) {
+      const child = await spawn(python, {
+        args: py(`
+import time
+connect()
+if os.fork():
+    obey()
+try:
+    while True:
+        send(b"x" * 100)
+        time.sleep(0.001)
+except OSError:
+    os._exit(0)
+`),
+        ...stage,
+        ...options,
+        gracePeriod: 2 ** 30,
+      });
+      const puppet = await stage.puppet();
+      await puppet.start("os._exit(8)");
+      if (hears) {
+        await assertRejects(() => Array.fromAsync(child.channel), ExitError);
+      }
+      assertEquals((await child.close()).code, 8);
+    }
+  });
+
   test(`Channel gives all that the child had sent before it exited (${over})`, async () => {
     await using stage = await Stage.set();
     const child = await spawn(python, {
