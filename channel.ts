@@ -33,7 +33,7 @@ import {
   markHandled,
   rejectedPromise,
 } from "./channel/waiting.ts";
-import { Receiving, type Request } from "./channel/receiving.ts";
+import { Receiving } from "./channel/receiving.ts";
 import { highWaterMarkOf, Sending } from "./channel/sending.ts";
 import { bytes, type Serialization } from "./channel/serializations.ts";
 import {
@@ -108,13 +108,8 @@ const UNRECEIVED_WAIT = 1_000;
 
 const BYTES: Serialization<unknown, never> = bytes();
 
-function identity(bytes: Uint8Array<ArrayBuffer>): Uint8Array<ArrayBuffer> {
-  return bytes;
-}
-
-function toNull(): null {
-  return null;
-}
+const identity = (bytes: Uint8Array<ArrayBuffer>) => bytes;
+const toNull = () => null;
 
 function toDone<R>(): IteratorResult<R> {
   return { value: undefined, done: true };
@@ -306,11 +301,11 @@ export class Channel<In = Uint8Array<ArrayBuffer>, Out = In>
   receive(
     options?: { signal?: AbortSignal | undefined },
   ): Promise<In | null> {
-    return this.#receiving.request<In | null>({
-      onMessage: this.#toMessage,
-      onEnd: toNull,
-      signal: options?.signal,
-    });
+    return this.#receiving.request<In | null>(
+      this.#toMessage,
+      toNull,
+      options?.signal,
+    );
   }
 
   /**
@@ -339,11 +334,12 @@ export class Channel<In = Uint8Array<ArrayBuffer>, Out = In>
     } catch (error) {
       return rejectedPromise(error);
     }
-    return this.#receiving.request<Uint8Array<ArrayBuffer> | null>({
-      onMessage: identity,
-      onEnd: toNull,
+    return this.#receiving.request<Uint8Array<ArrayBuffer> | null>(
+      identity,
+      toNull,
+      undefined,
       into,
-    });
+    );
   }
 
   /**
@@ -423,8 +419,8 @@ export class Channel<In = Uint8Array<ArrayBuffer>, Out = In>
     let isCancelled = false;
     return this.#readable ??= new ReadableStream<In>({
       pull: (controller) =>
-        this.#receiving.request({
-          onMessage: (bytes) => {
+        this.#receiving.request(
+          (bytes) => {
             const message = this.#toMessage(bytes);
             // A stream asks for the next message before this one has been looked at.
             const isLent = this.#lends && Object.is(message, bytes);
@@ -432,10 +428,10 @@ export class Channel<In = Uint8Array<ArrayBuffer>, Out = In>
               isLent ? this.#toMessage(bytes.slice()) : message,
             );
           },
-          onEnd: () => {
+          () => {
             if (!isCancelled) controller.close();
           },
-        }),
+        ),
       cancel: (reason) => {
         isCancelled = true;
         this.#receiving.cancel(reason);
@@ -511,16 +507,19 @@ export class Channel<In = Uint8Array<ArrayBuffer>, Out = In>
    */
   [Symbol.asyncIterator](): AsyncIterableIterator<In> {
     let isDone = false;
-    const request: Request<IteratorResult<In>> = {
-      onMessage: (bytes) => ({ value: this.#toMessage(bytes), done: false }),
-      onEnd: () => {
-        isDone = true;
-        return toDone();
-      },
+    const toResult = (bytes: Uint8Array<ArrayBuffer>): IteratorResult<In> => ({
+      value: this.#toMessage(bytes),
+      done: false,
+    });
+    const onEnd = (): IteratorResult<In> => {
+      isDone = true;
+      return toDone();
     };
     return {
       next: () =>
-        isDone ? Promise.resolve(toDone()) : this.#receiving.request(request),
+        isDone
+          ? Promise.resolve(toDone())
+          : this.#receiving.request(toResult, onEnd),
       return: () => {
         isDone = true;
         return Promise.resolve(toDone());

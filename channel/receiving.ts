@@ -8,15 +8,6 @@ import {
 } from "./waiting.ts";
 import type { Transport } from "./transports.ts";
 
-/** What to do with a message, and with the end. */
-export interface Request<R> {
-  onMessage(bytes: Uint8Array<ArrayBuffer>): R;
-  onEnd(): R;
-  readonly signal?: AbortSignal | undefined;
-  /** Memory of the caller's for the message. */
-  readonly into?: Uint8Array<ArrayBuffer> | undefined;
-}
-
 /** A caller who waits for a message. */
 interface Receiver {
   readonly into: Uint8Array<ArrayBuffer> | undefined;
@@ -52,8 +43,7 @@ export class Receiving {
   /** Whether the peer's end is looked for while nobody receives. */
   isWatching = false;
   readonly #receivers = new Queue<Receiver>();
-  #target: Uint8Array = new Uint8Array(0);
-  readonly #readTarget = () => this.#target = this.#decoder.readTarget();
+  readonly #readTarget = () => this.#decoder.readTarget();
 
   constructor(
     transport: Transport,
@@ -78,8 +68,19 @@ export class Receiving {
     return this.#state !== "open";
   }
 
-  request<R>(request: Request<R>): Promise<R> {
-    const { onMessage, onEnd, signal, into } = request;
+  /**
+   * Wait for the next message or the end.
+   *
+   * @param onMessage What to make of the message.
+   * @param onEnd What to make of the end.
+   * @param into Memory of the caller's for the message.
+   */
+  request<R>(
+    onMessage: (bytes: Uint8Array<ArrayBuffer>) => R,
+    onEnd: () => R,
+    signal?: AbortSignal,
+    into?: Uint8Array<ArrayBuffer>,
+  ): Promise<R> {
     this.requests++;
     if (signal?.aborted) return rejectedPromise(signal.reason);
     if (this.#failure) return rejectedPromise(this.#failure.reason);
@@ -188,9 +189,8 @@ export class Receiving {
           this.#decoder.endRead();
           this.#endOfStream();
         } else {
-          this.#decoder.push(
-            typeof read === "number" ? this.#target.subarray(0, read) : read,
-          );
+          if (typeof read === "number") this.#decoder.advance(read);
+          else this.#decoder.push(read);
           this.#deliver();
         }
       }

@@ -25,8 +25,8 @@ const DIRECT_READ_LENGTH = 32 * 1024;
 const NO_BYTES = new Uint8Array(0);
 
 /**
- * Reads messages out of bytes. Give it bytes by {@linkcode push}, then call
- * {@linkcode next} until it returns `undefined`.
+ * Reads messages out of bytes. Give it bytes by {@linkcode push}, or by {@linkcode readTarget} and
+ * {@linkcode advance}, then call {@linkcode next} until it returns `undefined`.
  */
 export class FrameDecoder {
   readonly #framing: Framing;
@@ -34,8 +34,8 @@ export class FrameDecoder {
   #trailerLength: number;
 
   readonly #buffer = new ReadBuffer();
-  /** Whether the read that is under way goes into `#message`. */
-  #isDirect = false;
+  /** The message that the read which is under way goes into. */
+  #direct: Uint8Array<ArrayBuffer> | undefined;
 
   /** Bytes in which no header was found. */
   #scanned = 0;
@@ -74,28 +74,32 @@ export class FrameDecoder {
    */
   readTarget(): Uint8Array<ArrayBuffer> {
     const message = this.#message;
-    this.#isDirect = message !== undefined &&
-      message.length - this.#filled >= DIRECT_READ_LENGTH;
-    if (message && this.#isDirect) return message.subarray(this.#filled);
+    if (message && message.length - this.#filled >= DIRECT_READ_LENGTH) {
+      this.#direct = message;
+      return message.subarray(this.#filled);
+    }
     this.#giveBack();
     return this.#buffer.target(this.isIdle);
   }
 
-  /**
-   * Take bytes: a view of what {@linkcode readTarget} returned, or any others, which must
-   * stay as they are until {@linkcode next} returns `undefined`.
-   */
-  push(bytes: Uint8Array): void {
-    if (this.#isDirect) {
-      this.#isDirect = false;
-      this.#buffer.isBusy = true;
-      // Otherwise it has been forgotten.
-      if (this.#message?.buffer === bytes.buffer) this.#filled += bytes.length;
-    } else this.#buffer.push(bytes);
+  /** So many bytes were read to what {@linkcode readTarget} returned. */
+  advance(length: number): void {
+    const direct = this.#direct;
+    if (direct === undefined) return this.#buffer.advance(length);
+    this.#direct = undefined;
+    this.#buffer.isBusy = true;
+    // Otherwise it has been forgotten.
+    if (direct === this.#message) this.#filled += length;
   }
 
-  /** The read into {@linkcode readTarget} brought nothing. */
+  /** Take bytes, which must stay as they are until {@linkcode next} returns `undefined`. */
+  push(bytes: Uint8Array): void {
+    this.#buffer.push(bytes);
+  }
+
+  /** The read to what {@linkcode readTarget} returned brought nothing. */
   endRead(): void {
+    this.#direct = undefined;
     this.#buffer.endRead();
   }
 

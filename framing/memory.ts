@@ -34,10 +34,9 @@ export function takeMemory(length: number): Uint8Array<ArrayBuffer> {
   return piece;
 }
 
-/** Give memory back that nobody looks at any more. Other memory is left to V8. */
+/** Give memory back that {@linkcode takeMemory} returned, and that nobody looks at any more. */
 export function giveMemory(memory: Uint8Array<ArrayBuffer>) {
-  const { length, buffer } = memory;
-  if (length !== buffer.byteLength) return;
+  const { length } = memory;
   if (length === SHORT_LENGTH) {
     if (freeShorts.length < MAX_FREE_SHORTS) freeShorts.push(memory);
     return;
@@ -108,12 +107,16 @@ export class ReadBuffer {
       if (this.#isLocked && this.#own?.length !== SHORT_LENGTH) {
         this.#own = undefined;
       }
-      this.#retired = this.#retired.filter(({ memory }) =>
-        memory.length === SHORT_LENGTH
-      );
+      if (this.#retired.length > 0) {
+        this.#retired = this.#retired.filter(({ memory }) =>
+          memory.length === SHORT_LENGTH
+        );
+      }
       this.#reserve(SHORT_LENGTH);
     }
-    return this.#target = this.bytes.subarray(this.end);
+    return this.#target = this.end === 0
+      ? this.bytes
+      : this.bytes.subarray(this.end);
   }
 
   /** The read into {@linkcode target} is over. */
@@ -123,16 +126,18 @@ export class ReadBuffer {
     this.#waitsWithBlock = false;
   }
 
-  /** Take bytes: a view of what {@linkcode target} returned, or any others. */
+  /** So many bytes were read to what {@linkcode target} returned. */
+  advance(length: number) {
+    this.isBusy = length >= SHORT_LENGTH;
+    // Otherwise they have been forgotten.
+    if (this.#target.buffer === this.bytes.buffer) this.end += length;
+    this.endRead();
+  }
+
+  /** Take bytes that are elsewhere. */
   push(bytes: Uint8Array) {
     const { buffer, byteOffset, length } = bytes;
-    const target = this.#target;
-    this.endRead();
-    if (target.length > 0 && buffer === target.buffer) {
-      this.isBusy = length >= SHORT_LENGTH;
-      // Otherwise they have been forgotten.
-      if (buffer === this.bytes.buffer) this.end += length;
-    } else if (this.start < this.end) {
+    if (this.start < this.end) {
       this.#reserve(length);
       this.bytes.set(bytes, this.end);
       this.end += length;
@@ -206,7 +211,7 @@ export class ReadBuffer {
       const doubled = own !== undefined && !isHalfFree ? 2 * own.length : 0;
       const length = Math.max(rest + room, doubled);
       const memory = takeMemory(length);
-      memory.set(this.bytes.subarray(this.start, this.end));
+      if (rest > 0) memory.set(this.bytes.subarray(this.start, this.end));
       this.clear();
       this.bytes = this.#own = memory;
     }

@@ -194,27 +194,45 @@ export class ChildConnection implements Connection {
     );
   }
 
-  async read(buffer: Uint8Array): Promise<number | null> {
-    let cause;
+  // Reading and writing is done at each round trip: there is no async function more around it.
+
+  read(buffer: Uint8Array): Promise<number | null> {
     this.#isReading = true;
-    const isLate = this.#exit.isOver;
-    if (isLate) this.#leaveIfQuiet();
-    try {
-      const read = await this.#conn.read(buffer);
-      if (read !== null) {
-        const most = Math.min(buffer.length, DISCARD_BUFFER_LENGTH);
-        if (isLate && read < most) this.#shortReads--;
-        if (this.#exit.isOver) this.#left += read;
-        return read;
-      }
-    } catch (error) {
-      // Nobody waits for it any more.
-      if (this.#isClosed) throw error;
-      cause = this.#hasLeft ? undefined : error;
-    } finally {
-      this.#isReading = false;
-      clearTimeout(this.#turn);
-    }
+    return this.#exit.isOver
+      ? this.#readLeft(buffer)
+      : this.#conn.read(buffer).then(this.#onRead, this.#onReadError);
+  }
+
+  /** Read what a child that has exited had sent. */
+  #readLeft(buffer: Uint8Array): Promise<number | null> {
+    this.#leaveIfQuiet();
+    const most = Math.min(buffer.length, DISCARD_BUFFER_LENGTH);
+    return this.#conn.read(buffer).then((read) => {
+      if (read !== null && read < most) this.#shortReads--;
+      return this.#onRead(read);
+    }, this.#onReadError);
+  }
+
+  readonly #onRead = (read: number | null): number | Promise<null> => {
+    this.#endRead();
+    if (read === null) return this.#endReading(undefined);
+    if (this.#exit.isOver) this.#left += read;
+    return read;
+  };
+
+  readonly #onReadError = (error: unknown): Promise<null> => {
+    this.#endRead();
+    // Nobody waits for it any more.
+    if (this.#isClosed) throw error;
+    return this.#endReading(this.#hasLeft ? undefined : error);
+  };
+
+  #endRead() {
+    this.#isReading = false;
+    if (this.#turn !== undefined) clearTimeout(this.#turn);
+  }
+
+  async #endReading(cause: unknown): Promise<null> {
     this.#hasReadingEnded = true;
     this.#readingEnd.resolve();
     await this.#judge(cause);
@@ -223,19 +241,19 @@ export class ChildConnection implements Connection {
     return null;
   }
 
-  async write(bytes: Uint8Array): Promise<number> {
-    try {
-      return await this.#conn.write(bytes);
-    } catch (error) {
-      this.#hasSendingEnded = true;
-      if (this.#isClosed) throw error;
-      const cause = this.#hasLeft
-        ? new Deno.errors.BrokenPipe("Cannot write: the child has exited")
-        : error;
-      await this.#judge(cause);
-      throw cause;
-    }
+  write(bytes: Uint8Array): Promise<number> {
+    return this.#conn.write(bytes).catch(this.#onWriteError);
   }
+
+  readonly #onWriteError = async (error: unknown): Promise<never> => {
+    this.#hasSendingEnded = true;
+    if (this.#isClosed) throw error;
+    const cause = this.#hasLeft
+      ? new Deno.errors.BrokenPipe("Cannot write: the child has exited")
+      : error;
+    await this.#judge(cause);
+    throw cause;
+  };
 
   async closeWrite(): Promise<void> {
     this.#hasSendingEnded = true;

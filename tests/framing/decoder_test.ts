@@ -44,7 +44,7 @@ function read(
     const limit = lengths[i % lengths.length] ?? target.length;
     const part = stream.subarray(at, at + Math.min(target.length, limit));
     target.set(part);
-    decoder.push(target.subarray(0, part.length));
+    decoder.advance(part.length);
     at += part.length;
     let message;
     while ((message = decoder.next()) !== undefined) messages.push(message);
@@ -100,7 +100,7 @@ function give(
   bytes: Uint8Array,
 ): Uint8Array | undefined {
   target.set(bytes);
-  decoder.push(target.subarray(0, bytes.length));
+  decoder.advance(bytes.length);
   return decoder.next();
 }
 
@@ -127,7 +127,7 @@ Deno.test("FrameDecoder.readTarget() lets frames of up to half a block arrive in
   }
 });
 
-Deno.test("FrameDecoder.push() drops what was read for a message that is forgotten", () => {
+Deno.test("FrameDecoder.advance() drops what was read for a message that is forgotten", () => {
   const decoder = new FrameDecoder(lengthField(), {});
   const frame = new FrameEncoder(lengthField(), {}).encode(
     new Uint8Array(200_000),
@@ -135,7 +135,7 @@ Deno.test("FrameDecoder.push() drops what was read for a message that is forgott
   give(decoder, decoder.readTarget(), frame.subarray(0, 100));
   const target = decoder.readTarget();
   decoder.clear();
-  decoder.push(target.subarray(0, 5000));
+  decoder.advance(5000);
   assert(decoder.isIdle);
   const buffer = decoder.readTarget();
   assert(buffer.buffer !== target.buffer);

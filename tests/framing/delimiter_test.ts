@@ -258,7 +258,7 @@ const WAYS: Record<string, (decoder: FrameDecoder, chunk: Uint8Array) => void> =
     read(decoder, chunk) {
       const target = decoder.readTarget();
       for (const [i, byte] of chunk.entries()) target[i] = byte;
-      decoder.push(target.subarray(0, chunk.length));
+      decoder.advance(chunk.length);
     },
   };
 
