@@ -410,10 +410,10 @@ export class Channel<In = Uint8Array<ArrayBuffer>, Out = In>
 
   /**
    * The messages as a web stream. It takes a message only for a pending read, so it may be
-   * mixed with {@linkcode Channel.receive} and iteration. Cancelling it ends receiving.
+   * mixed with {@linkcode Channel.receive} and iteration. Cancelling it ends receiving. A message
+   * that cannot be deserialized ends this stream alone: `receive()` goes on after it.
    *
-   * What `bytes({ borrow: true })` would lend is copied, since a stream asks for the next message
-   * before this one has been looked at.
+   * What `bytes({ borrow: true })` would lend is copied: a stream asks for a message ahead.
    */
   get readable(): ReadableStream<In> {
     let isCancelled = false;

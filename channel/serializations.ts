@@ -143,8 +143,8 @@ function encodeText(encoder: TextEncoder, message: string): Uint8Array {
  *
  * Sending throws `TypeError` for what is no string, and for a string with a lone
  * surrogate, which UTF-8 cannot express. Receiving throws `TypeError` for bytes that
- * are not UTF-8, and `RangeError` for more than V8's longest string, 536,870,888
- * UTF-16 units.
+ * are not UTF-8, and `RangeError` for more than 536,870,888 bytes, which is how many UTF-16
+ * units V8's longest string has.
  *
  * It {@link Serialization.borrows | borrows}: the bytes of `serialize()` are good until the
  * next call.

@@ -128,3 +128,28 @@ Deno.test("Channel.receive() is not upset by a serialization that uses the chann
   assertEquals(await b.receive(), null);
   a.abort();
 });
+
+testOver(
+  "Channel.readable ends at a bad message, and the channel goes on",
+  async (left, right) => {
+    const a = new Channel(left);
+    const b = new Channel(right, { serialization: text() });
+    for (const message of ["first", "\xff", "last"]) {
+      a.send(Uint8Array.from(message, (letter) => letter.charCodeAt(0)));
+    }
+    a.closeWrite();
+    const received: string[] = [];
+    const error = await assertRejects(async () => {
+      for await (const message of b.readable) received.push(message);
+    }, TypeError);
+    assertEquals(received, ["first"]);
+    assertEquals(
+      await b.readable.getReader().closed.catch((reason) => reason),
+      error,
+    );
+    assertEquals(await b.receive(), "last");
+    assertEquals(await b.receive(), null);
+    a.abort();
+    b.abort();
+  },
+);
