@@ -156,6 +156,12 @@ export class ChildConnection implements Connection {
   /** Reads after the child's exit that may still give less than they could. */
   #shortReads: number;
   #turn: ReturnType<typeof setTimeout> | undefined;
+  /** Writes that wait. */
+  #writes = 0;
+  #stuck: ReturnType<typeof setTimeout> | undefined;
+  /** What the child had sent, if it was read for nobody yet. */
+  readonly #kept: Uint8Array[] = [];
+  #keeping: Promise<void> | undefined;
 
   /**
    * @param conn The connection: over a Unix socket, TCP or pipes.
@@ -178,7 +184,7 @@ export class ChildConnection implements Connection {
     this.gone = over.then(() => {
       if (this.#isReading || this.#hasReadingEnded || this.#isDraining) {
         this.#leaveIfQuiet();
-      }
+      } else this.#keepIfStuck();
       const failure = exit.failure();
       if (failure) throw failure.reason;
     });
@@ -197,6 +203,26 @@ export class ChildConnection implements Connection {
   // Reading and writing is done at each round trip: there is no async function more around it.
 
   read(buffer: Uint8Array): Promise<number | null> {
+    return this.#keeping === undefined
+      ? this.#read(buffer)
+      : this.#readKept(buffer, this.#keeping);
+  }
+
+  async #readKept(
+    buffer: Uint8Array,
+    keeping: Promise<void>,
+  ): Promise<number | null> {
+    await keeping;
+    const [kept] = this.#kept;
+    if (kept === undefined) return await this.#read(buffer);
+    const part = kept.subarray(0, buffer.length);
+    buffer.set(part);
+    if (part.length === kept.length) this.#kept.shift();
+    else this.#kept[0] = kept.subarray(part.length);
+    return part.length;
+  }
+
+  #read(buffer: Uint8Array): Promise<number | null> {
     this.#isReading = true;
     return this.#exit.isOver
       ? this.#readLeft(buffer)
@@ -242,10 +268,18 @@ export class ChildConnection implements Connection {
   }
 
   write(bytes: Uint8Array): Promise<number> {
-    return this.#conn.write(bytes).catch(this.#onWriteError);
+    this.#writes++;
+    if (this.#exit.isOver) this.#keepIfStuck();
+    return this.#conn.write(bytes).then(this.#onWritten, this.#onWriteError);
   }
 
+  readonly #onWritten = (written: number): number => {
+    this.#writes--;
+    return written;
+  };
+
   readonly #onWriteError = async (error: unknown): Promise<never> => {
+    this.#writes--;
     this.#hasSendingEnded = true;
     if (this.#isClosed) throw error;
     const cause = this.#hasLeft
@@ -277,6 +311,7 @@ export class ChildConnection implements Connection {
   destroy(): void {
     this.#isClosed = true;
     clearTimeout(this.#turn);
+    clearTimeout(this.#stuck);
     this.#release();
   }
 
@@ -305,6 +340,32 @@ export class ChildConnection implements Connection {
       // It is closed.
     }
     this.#closed.resolve();
+  }
+
+  /**
+   * A write that waits after the child's exit waits for somebody else. It ends when all is closed,
+   * which is once what the child had sent has been read.
+   */
+  #keepIfStuck() {
+    clearTimeout(this.#stuck);
+    if (this.#writes === 0 || this.#isGroup || this.#isClosed) return;
+    this.#stuck = setTimeout(() => {
+      if (this.#writes === 0 || this.#isReading || this.#hasLeft) return;
+      this.#keeping = this.#keep();
+    }, QUIET_TURNS * TURN_LENGTH);
+  }
+
+  async #keep() {
+    try {
+      for (;;) {
+        const buffer = new Uint8Array(DISCARD_BUFFER_LENGTH);
+        const read = await this.#read(buffer);
+        if (read === null) return;
+        this.#kept.push(buffer.subarray(0, read));
+      }
+    } catch {
+      // The next read says why there is no more.
+    }
   }
 
   /** Whether what comes after the child's exit can be the child's. */

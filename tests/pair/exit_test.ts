@@ -433,6 +433,42 @@ if os.fork() == 0:
     }
   });
 
+  // Deno cannot cancel a write to a pipe
+  if (options.transport !== "stdio") {
+    test(`Channel.send() that waits for a grandchild rejects once the child has exited (${over})`, async () => {
+      await using stage = await Stage.set();
+      for (const code of [0, 8]) {
+        const child = await spawn(python, {
+          args: py(
+            `connect()${fork}[send(b"last words") for n in range(9)]; obey()`,
+          ),
+          ...stage,
+          ...options,
+          serialization: text(),
+          gracePeriod: 2 ** 30,
+        });
+        const puppets = [await stage.puppet(), await stage.puppet()];
+        const parent = puppets.find(({ pid }) => pid === child.pid);
+        assert(parent);
+        const { channel } = child;
+        const sent = channel.send("x".repeat(20_000_000));
+        await parent.start(`os._exit(${code})`);
+        await assertRejects(
+          () => sent,
+          code === 0 ? Deno.errors.BrokenPipe : ExitError,
+        );
+        await assertRejects(() => channel.send("more"));
+        const received = [];
+        for (let n = 0; n < 9; n++) received.push(await channel.receive());
+        assertEquals(new Set(received), new Set(["last words"]));
+        const end = channel.receive();
+        if (code === 0) assertEquals(await end.catch(() => null), null);
+        else await assertRejects(() => end, ExitError);
+        assertEquals((await child.close()).code, code);
+      }
+    });
+  }
+
   test(`Channel and Child.close() end though a grandchild sends on after the child's exit (${over})`, async () => {
     await using stage = await Stage.set();
     for (const hears of [true, false]) {
