@@ -27,6 +27,8 @@ export interface Panel {
 
 const PANEL_WIDTH = 490;
 const ROW_HEIGHT = 18;
+/** Of a dot. */
+const RADIUS = 4;
 /** Room for names and for labels. */
 const LEFT = 205;
 const RIGHT = 92;
@@ -85,16 +87,24 @@ function drawPanel({ title, unit, rows }: Panel, x: number, top: number) {
     parts.push(textAt(x, middle + 4, title, kind));
     for (const { value, low, high, isHollow, isOurs } of dots) {
       const kind = isOurs ? " ours" : "";
+      const center = at(value);
       if (low !== undefined && high !== undefined) {
-        const [from, to] = [at(low).toFixed(1), at(high).toFixed(1)];
-        parts.push(
-          `<path class="spread${kind}" d="M${from} ${middle}H${to}"/>`,
-        );
+        // Not through the dot, which may be hollow.
+        const lines = [
+          [at(low), center - RADIUS],
+          [center + RADIUS, at(high)],
+        ] as const;
+        const path = lines.filter(([from, to]) => from < to)
+          .map(([from, to]) => `M${from.toFixed(1)} ${middle}H${to.toFixed(1)}`)
+          .join("");
+        if (path !== "") {
+          parts.push(`<path class="spread${kind}" d="${path}"/>`);
+        }
       }
       parts.push(
         `<circle class="dot${kind}${isHollow ? " hollow" : ""}" cx="${
-          at(value).toFixed(1)
-        }" cy="${middle}" r="4"/>`,
+          center.toFixed(1)
+        }" cy="${middle}" r="${RADIUS}"/>`,
       );
     }
     parts.push(

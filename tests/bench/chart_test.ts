@@ -101,7 +101,7 @@ Deno.test("drawAll() draws every peer of every workload", () => {
   }
 });
 
-Deno.test("draw() draws the spread of the rounds as a line through the dot", () => {
+Deno.test("draw() draws the spread of the rounds as a line on both sides of the dot", () => {
   const panel: Panel = {
     title: "Panel",
     unit: "messages/s",
@@ -113,10 +113,11 @@ Deno.test("draw() draws the spread of the rounds as a line through the dot", () 
     }],
   };
   const svg = draw([panel], []);
-  const [, from, y, to] = /class="spread ours" d="M([\d.]+) ([\d.]+)H([\d.]+)"/
-    .exec(svg) ?? [];
+  const [, path = ""] = /class="spread ours" d="([^"]+)"/.exec(svg) ?? [];
+  const [from, y, left, right, y2, to] = path.match(/[\d.]+/g) ?? [];
   const [, x, cy] = /<circle class="dot ours" cx="([\d.]+)" cy="([\d.]+)"/
     .exec(svg) ?? [];
-  assertEquals(y, cy);
+  assertEquals([y, y2], [cy, cy]);
   assertEquals(Number(x), (Number(from) + Number(to)) / 2);
+  assertEquals(Number(x), (Number(left) + Number(right)) / 2);
 });

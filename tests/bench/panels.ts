@@ -57,6 +57,14 @@ function processPanel(report: Report): Panel {
   };
 }
 
+/** Three digits, as "162K": two of them are beside a panel. */
+function showShort(value: number): string {
+  return value.toLocaleString("en", {
+    notation: "compact",
+    maximumSignificantDigits: 3,
+  });
+}
+
 /** How something grows with the number of channels: ours, and by hand. */
 function growthPanel(
   { results }: Report,
@@ -71,7 +79,7 @@ function growthPanel(
       return dot ? [{ ...dot, isHollow: i === 1 }] : [];
     });
     if (dots.length === 0) return [];
-    const label = dots.map(({ value }) => show(value)).join(" / ");
+    const label = dots.map(({ value }) => showShort(value)).join(" / ");
     const title = `${count.toLocaleString("en")} channels`;
     return [{ title, isOurs: false, dots, label }];
   });
