@@ -274,7 +274,9 @@ export class Sending<Out> {
         let queued = -1;
         while (this.#pending.length === 0 && this.#queued > queued) {
           queued = this.#queued;
-          for (let turn = 0; turn < IDLE_TURNS; turn++) await RESOLVED;
+          // What the sender of the first message does next, JavaScript has to compile: 0.4 ms.
+          const turns = this.#written === 0 ? 1 : IDLE_TURNS;
+          for (let turn = 0; turn < turns; turn++) await RESOLVED;
         }
         if (this.#state === "ended") break;
         if (this.#pending.length === 0) this.#sealBatch();

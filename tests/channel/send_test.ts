@@ -220,6 +220,14 @@ Deno.test("Channel.send() writes small messages that are sent together in one wr
   channel.abort();
 });
 
+Deno.test("Channel.send() writes the first message before its sender goes on", async () => {
+  const conn = new FakeConn();
+  const channel = new Channel(conn);
+  await channel.send(Uint8Array.of(1));
+  assertEquals(conn.writes.count, 1);
+  channel.abort();
+});
+
 Deno.test("Channel.send() joins messages up to 64 KiB, and does not divide them", async () => {
   const conn = new FakeConn();
   const channel = new Channel(conn);
