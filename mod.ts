@@ -33,14 +33,12 @@ import "./framing/decoder.ts";
 import "./framing/encoder.ts";
 import "./framing/errors.ts";
 import "./framing/memory.ts";
-import "./framing/scavenge.ts";
 import "./framing/text.ts";
 import "./channel/receiving.ts";
 import "./channel/sending.ts";
 import "./channel/serializations.ts";
 import "./channel/transports.ts";
 import "./channel/waiting.ts";
-import "./pair/connect.ts";
 import "./pair/environment.ts";
 import "./pair/outcome.ts";
 

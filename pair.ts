@@ -33,8 +33,12 @@ import type {
   WithoutSerialization,
   WithSerialization,
 } from "./channel.ts";
-import { takeConnection, writeToken } from "./pair/connect.ts";
-import { log, requireDescriptor } from "./pair/environment.ts";
+import {
+  log,
+  requireDescriptor,
+  takeConnection,
+  writeToken,
+} from "./pair/environment.ts";
 import type {
   ConnectOptions,
   SocketPairOptions,

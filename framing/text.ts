@@ -116,11 +116,6 @@ export function netstring(): Framing {
 /** The most bytes of a header block that {@linkcode contentLength} reads. */
 const MAX_HEADER_BLOCK_LENGTH = 4096;
 
-const CONTENT_LENGTH = Uint8Array.from(
-  "Content-Length: ",
-  (character) => character.charCodeAt(0),
-);
-
 const HEADER = /^([!#$%&'*+\-.^_`|~0-9A-Za-z]+):([^\r\n]*)$/;
 
 /** Latin-1: every byte is one character, so that offsets are those of bytes. */
@@ -219,11 +214,15 @@ function contentLengthOf(
  * @returns The framing.
  */
 export function contentLength(): Framing {
+  const name = Uint8Array.from(
+    "Content-Length: ",
+    (character) => character.charCodeAt(0),
+  );
   return {
     maxHeaderLength: MAX_HEADER_BLOCK_LENGTH,
     encodeHeader(message, bytes, start) {
-      bytes.set(CONTENT_LENGTH, start);
-      let at = start + CONTENT_LENGTH.length;
+      bytes.set(name, start);
+      let at = start + name.length;
       at += encodeDecimal(message.length, bytes, at);
       for (let i = 0; i < 2; i++) {
         bytes[at++] = CARRIAGE_RETURN;

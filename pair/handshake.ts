@@ -17,13 +17,15 @@
  * @module
  */
 
-import { connect, REASON_MARK, writeToken } from "./connect.ts";
 import { removeDirectory } from "./directory.ts";
 import {
   type Address,
+  connect,
   isOutOfDescriptors,
   log,
   messageOf,
+  REASON_MARK,
+  writeToken,
 } from "./environment.ts";
 import type { LaunchHooks } from "./hooks.ts";
 

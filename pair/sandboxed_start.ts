@@ -2,18 +2,16 @@
 
 import type { Connection } from "../channel.ts";
 import {
+  type Address,
   connect,
   handOver,
-  takeAddress,
-  writeReason,
-  writeToken,
-} from "./connect.ts";
-import {
-  type Address,
   messageOf,
   PATH_VARIABLE,
   PORT_VARIABLE,
+  takeAddress,
   TOKEN_VARIABLE,
+  writeReason,
+  writeToken,
 } from "./environment.ts";
 import { refuseLinks, type Scope } from "./links.ts";
 

@@ -7,7 +7,6 @@ import {
   waitForConnection,
   watch,
 } from "./child.ts";
-import { writeToken } from "./connect.ts";
 import {
   letIn,
   makeDirectory,
@@ -23,6 +22,7 @@ import {
   PATH_VARIABLE,
   PORT_VARIABLE,
   TOKEN_VARIABLE,
+  writeToken,
 } from "./environment.ts";
 import { type Endpoint, HandshakeServer } from "./handshake.ts";
 import { type Attachment, HOOKS, type LaunchOptions } from "./hooks.ts";
