@@ -35,13 +35,15 @@ const LIMITS: readonly {
     limit: "deno-own-streams",
     of: "deno-own",
   },
-  ...["oneway-64k", "oneway-1m"].map((workload) => ({
-    workload,
-    peer: "ours-borrow",
-    against: "deno-conn",
-    limit: "deno-framed-borrow",
-    of: "deno-conn",
-  })),
+  ...["oneway-64k", "oneway-1m"].flatMap((workload) =>
+    ["deno-conn", "python", "ruby"].map((against) => ({
+      workload,
+      peer: "ours-borrow",
+      against,
+      limit: "deno-framed-borrow",
+      of: against,
+    }))
+  ),
   ...["children", "spawn"].map((workload) => ({
     workload,
     peer: "ours",
