@@ -152,6 +152,7 @@ export function draw(
 <title>socketpair against its peers</title>
 <style>
 svg { font: 12px system-ui, sans-serif; }
+.paper { fill: #ffffff; }
 text { fill: #1f2328; }
 .title { font-weight: 600; font-size: 13px; }
 .quiet { fill: #59636e; font-size: 11px; }
@@ -162,6 +163,7 @@ text.ours { fill: #0969da; font-weight: 600; }
 .dot.ours { fill: #0969da; stroke: #0969da; }
 .spread.ours { stroke: #0969da; }
 @media (prefers-color-scheme: dark) {
+  .paper { fill: #0d1117; }
   text { fill: #f0f6fc; }
   .quiet { fill: #9198a1; }
   .grid { stroke: #3d444d; }
@@ -173,6 +175,7 @@ text.ours { fill: #0969da; font-weight: 600; }
 }
 .dot.hollow { fill: none; }
 </style>
+<rect class="paper" width="100%" height="100%" rx="6"/>
 ${parts.join("\n")}
 </svg>
 `;
