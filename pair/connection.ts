@@ -281,11 +281,10 @@ export class ChildConnection implements Connection {
   readonly #onWriteError = async (error: unknown): Promise<never> => {
     this.#writes--;
     this.#hasSendingEnded = true;
-    if (this.#isClosed) throw error;
-    const cause = this.#hasLeft
+    const cause = this.#isOver
       ? new Deno.errors.BrokenPipe("Cannot write: the child has exited")
       : error;
-    await this.#judge(cause);
+    if (!this.#isClosed) await this.#judge(cause);
     throw cause;
   };
 
@@ -293,7 +292,12 @@ export class ChildConnection implements Connection {
     this.#hasSendingEnded = true;
     const failure = this.#exit.isOver ? this.#exit.failure() : undefined;
     if (failure) throw failure.reason;
-    await this.#conn.closeWrite();
+    if (!this.#isOver) await this.#conn.closeWrite();
+  }
+
+  /** Whether the connection was closed because the child has exited, which needs no telling. */
+  get #isOver(): boolean {
+    return this.#hasLeft || (this.#isClosed && this.#exit.isOver);
   }
 
   close(): void {

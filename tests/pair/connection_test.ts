@@ -133,3 +133,24 @@ Deno.test({
     connection.destroy();
   },
 });
+
+Deno.test("Channel.closeWrite() and close() resolve, and send() says so, once the child has exited and both directions have ended", async () => {
+  for (const end of ["closeWrite", "close", "send"] as const) {
+    const [left, right] = await socketPair();
+    const status = Promise.resolve({ success: true, code: 0, signal: null });
+    const exit = new Exit({ pid: 1, status }, "child");
+    const channel = new Channel(
+      new ChildConnection(left, exit, { isUnix: true }),
+    );
+    right.close();
+    assertEquals(await channel.receive(), null);
+    await channel.closed;
+    if (end === "send") {
+      await channel.send(new Uint8Array(1));
+      await assertRejects(() => channel.flush(), Deno.errors.BrokenPipe);
+    } else {
+      await channel[end]();
+      await channel.close();
+    }
+  }
+});

@@ -119,6 +119,8 @@ for (const options of ways) {
     assertEquals(await child.channel.receive(), null);
     // Both directions have ended: there is nobody left
     await child.channel.closed;
+    await child.channel.closeWrite();
+    await child.channel.close();
   });
 
   // A pipe does not tell what of it was not read
