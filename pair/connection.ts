@@ -242,7 +242,11 @@ export class ChildConnection implements Connection {
   readonly #onRead = (read: number | null): number | Promise<null> => {
     this.#endRead();
     if (read === null) return this.#endReading(undefined);
-    if (this.#exit.isOver) this.#left += read;
+    if (this.#exit.isOver) {
+      this.#left += read;
+      // There may be no further read.
+      this.#keepIfStuck();
+    }
     return read;
   };
 

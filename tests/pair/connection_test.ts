@@ -154,3 +154,29 @@ Deno.test("Channel.closeWrite() and close() resolve, and send() says so, once th
     }
   }
 });
+
+Deno.test("ChildConnection.write() that waits ends, too, where the last read ends after the exit", async () => {
+  const status = Promise.withResolvers<Deno.CommandStatus>();
+  const exit = new Exit({ pid: 1, status: status.promise }, "child");
+  const closed = Promise.withResolvers<never>();
+  const reads = [Promise.withResolvers<number>()];
+  const connection = new ChildConnection(
+    {
+      ...unwritable(0, []),
+      read: () => reads.shift()?.promise ?? closed.promise,
+      write: () => closed.promise,
+      close: () => closed.reject(new Deno.errors.BadResource()),
+    },
+    exit,
+    { isUnix: true },
+  );
+  const [last] = reads;
+  const read = connection.read(new Uint8Array(1));
+  const written = connection.write(new Uint8Array(1));
+  status.resolve({ success: true, code: 0, signal: null });
+  await connection.gone;
+  last?.resolve(1);
+  assertEquals(await read, 1);
+  await assertRejects(() => written, Deno.errors.BrokenPipe);
+  connection.destroy();
+});
