@@ -79,11 +79,13 @@ export function isConnection(
  * 1.8 so, and 1.6 by hand without frames.
  */
 export function connectionTransport(connection: Connection): Transport {
+  let isClosed = false;
   return {
     reusesMemory: true,
     read: (target) => connection.read(target()),
     write: (bytes) => connection.write(bytes),
     async closeWrite() {
+      if (isClosed) return;
       try {
         await connection.closeWrite();
       } catch (error) {
@@ -96,6 +98,7 @@ export function connectionTransport(connection: Connection): Transport {
     // It cannot end one direction of the peer's: close() drops what comes.
     cancel: () => false,
     abort() {
+      isClosed = true;
       try {
         connection.close();
       } catch {

@@ -285,7 +285,7 @@ export class ChildConnection implements Connection {
   readonly #onWriteError = async (error: unknown): Promise<never> => {
     this.#writes--;
     this.#hasSendingEnded = true;
-    const cause = this.#isOver
+    const cause = this.#hasLeft || (this.#isClosed && this.#exit.isOver)
       ? new Deno.errors.BrokenPipe("Cannot write: the child has exited")
       : error;
     if (!this.#isClosed) await this.#judge(cause);
@@ -296,12 +296,8 @@ export class ChildConnection implements Connection {
     this.#hasSendingEnded = true;
     const failure = this.#exit.isOver ? this.#exit.failure() : undefined;
     if (failure) throw failure.reason;
-    if (!this.#isOver) await this.#conn.closeWrite();
-  }
-
-  /** Whether the connection was closed because the child has exited, which needs no telling. */
-  get #isOver(): boolean {
-    return this.#hasLeft || (this.#isClosed && this.#exit.isOver);
+    // Once it was closed there is nobody to be told.
+    if (!this.#hasLeft) await this.#conn.closeWrite();
   }
 
   close(): void {

@@ -100,6 +100,20 @@ Deno.test("Channel.closed settles once the peer is known to have gone and what h
   }
 });
 
+Deno.test("Channel.closeWrite() and close() ask nothing of a connection that was closed as the peer has gone", async () => {
+  const conn = new FakeConn();
+  const gone = Promise.resolve();
+  const channel = new Channel(Object.assign(conn, { gone }));
+  const received = channel.receive();
+  (await conn.reads.next()).resolve(null);
+  assertEquals(await received, null);
+  await channel.closed;
+  assertEquals(conn.closes, 1);
+  await channel.closeWrite();
+  await channel.close();
+  assertEquals(conn.closeWrites.count, 0);
+});
+
 Deno.test("Channel.closed rejects if the peer is known to have failed after its end", async () => {
   const failure = new Error("crash");
   const conn = new FakeConn();

@@ -155,6 +155,17 @@ Deno.test("Channel.closeWrite() and close() resolve, and send() says so, once th
   }
 });
 
+Deno.test("ChildConnection.closeWrite() resolves where the connection was closed as only another process held it", async () => {
+  const [left, right] = await socketPair();
+  const status = Promise.resolve({ success: true, code: 0, signal: null });
+  const exit = new Exit({ pid: 1, status }, "child");
+  const connection = new ChildConnection(left, exit, { isUnix: true });
+  assertEquals(await connection.read(new Uint8Array(1)), null);
+  await connection.closeWrite();
+  connection.destroy();
+  right.close();
+});
+
 Deno.test("ChildConnection.write() that waits ends, too, where the last read ends after the exit", async () => {
   const status = Promise.withResolvers<Deno.CommandStatus>();
   const exit = new Exit({ pid: 1, status: status.promise }, "child");
