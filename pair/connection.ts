@@ -193,11 +193,20 @@ export class ChildConnection implements Connection {
 
   /** Those of a group who outlive the child may hold its end, and one who sends no more may receive. */
   async #untilGroupHasGone(): Promise<void> {
-    await Promise.all([this.#exit.over, this.#readingEnd.promise]);
-    if (!this.#canProbe || this.#hasSendingEnded) return;
-    await new Promise<void>((resolve) =>
-      this.#conn.write(new Uint8Array(0)).catch(resolve)
-    );
+    await this.#exit.over;
+    // What they had sent may never be read.
+    await Promise.race([this.#readingEnd.promise, ...this.#refusal()]);
+    await Promise.all(this.#refusal());
+  }
+
+  /** Resolves if nobody takes what is written; none if the system does not tell. */
+  #refusal(): Promise<void>[] {
+    if (!this.#canProbe || this.#hasSendingEnded) return [];
+    return [
+      new Promise((resolve) =>
+        this.#conn.write(new Uint8Array(0)).catch(() => resolve())
+      ),
+    ];
   }
 
   // Reading and writing is done at each round trip: there is no async function more around it.

@@ -111,6 +111,26 @@ for (const transport of ["unix", "tcp", "stdio"] as const) {
   });
 }
 
+// Elsewhere the system does not tell that nobody is left.
+if (Deno.build.os === "linux") {
+  test("Channel.closed with detached does not wait for what nobody receives", async () => {
+    await using stage = await Stage.set();
+    for (const code of [0, 3]) {
+      await using child = await spawn(python, {
+        args: py(`connect(); send(b"taco cat"); os._exit(${code})`),
+        ...stage,
+        detached: true,
+      });
+      const { closed } = child.channel;
+      if (code === 0) await closed;
+      else await assertRejects(() => closed, ExitError);
+      // It can be received still
+      const message = await child.channel.receive();
+      assertEquals(message, new TextEncoder().encode("taco cat"));
+    }
+  });
+}
+
 test("Channel.closed with detached waits for one of the group who has closed its side only", async () => {
   await using stage = await Stage.set();
   const code = `connect(); parent.shutdown(socket.SHUT_WR)
