@@ -59,7 +59,7 @@ function newToken(): string {
 }
 
 /** Compare in a time that does not tell where two tokens of the same length differ. */
-export function equalTokens(a: Uint8Array, b: Uint8Array): boolean {
+function equalTokens(a: Uint8Array, b: Uint8Array): boolean {
   let difference = a.length ^ b.length;
   for (const [index, byte] of a.entries()) difference |= byte ^ (b[index] ?? 0);
   return difference === 0;

@@ -41,7 +41,7 @@ export async function takePipes<In, Out>(
 }
 
 /** The parent's ends of the pipes that are the standard input and output of a child. */
-export class PipeConnection implements Connection {
+class PipeConnection implements Connection {
   readonly #reader: ReadableStreamBYOBReader;
   readonly #writer: WritableStreamDefaultWriter<Uint8Array>;
   /** A read transfers it, and gives it back; one that overlaps has another. */
