@@ -26,8 +26,8 @@
  * @module
  */
 
-// All that follows, by name: Deno reads a file twice that is the first to import another, to say where in it an import
-// stands. Now that is this file, which is short.
+// Every room that a child loads, by name. Deno reads a file a second time if it is the first to
+// import another one, to note where the import stands: so let that be this file, which is short.
 import "./framing/binary.ts";
 import "./framing/decoder.ts";
 import "./framing/encoder.ts";

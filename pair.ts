@@ -146,6 +146,10 @@ export async function socketPair(
  * `connectTimeout` ms, and is killed.
  * @throws {Deno.errors.NotFound} If there is no such command or directory.
  * @throws {Deno.errors.NotCapable} If a permission is missing.
+ * @throws {Deno.errors.PermissionDenied} If the system does not let this user run the command
+ * or write to the directory, or if with `uid` or `gid` others could replace the directory.
+ * @throws {TypeError} If `transport` is none of the three, or `stdin` or `stdout` is set with
+ * `"stdio"`.
  * @throws {RangeError} If a number is out of its range, or `directory` is too long for the
  * path of a socket: 107 bytes on Linux, 103 on macOS.
  * @throws {Error} The reason of `signal`.

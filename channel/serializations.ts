@@ -147,7 +147,7 @@ function encodeText(encoder: TextEncoder, message: string): Uint8Array {
  * units V8's longest string has.
  *
  * It {@link Serialization.borrows | borrows}: the bytes of `serialize()` are good until the
- * next call.
+ * next call, be it of another `text()` or `json()`: all of them use the same memory.
  *
  * @example
  * ```ts
@@ -205,6 +205,8 @@ export function text(): Serialization<string> {
  * symbol, a `bigint`, a cycle. Receiving throws `SyntaxError` for what is not JSON
  * and `TypeError` for what is not UTF-8. Both throw `RangeError` for more than V8's longest
  * string.
+ *
+ * It {@link Serialization.borrows | borrows}, as {@linkcode text} does.
  *
  * @example
  * ```ts
