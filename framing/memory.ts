@@ -59,6 +59,9 @@ const MAX_WAITING_BLOCKS = 16;
 
 let waitingBlocks = 0;
 
+/** Pieces of memory that a buffer keeps to be used again once nobody looks at them. */
+const MAX_RETIRED = 4;
+
 const NO_BYTES = new Uint8Array(0);
 
 /**
@@ -183,9 +186,11 @@ export class ReadBuffer {
     const own = this.#own;
     // A read that is under way may still write to it: then it is left to V8.
     if (own !== undefined && own.buffer !== this.#target.buffer) {
-      if (this.#isLocked) {
+      if (!this.#isLocked) giveMemory(own);
+      // While calls overlap there is no turn: then it is left to V8, too.
+      else if (this.#retired.length < MAX_RETIRED) {
         this.#retired.push({ memory: own, turn: this.#lentTurn });
-      } else giveMemory(own);
+      }
     }
     this.#own = undefined;
     this.#lentTurn = -2;

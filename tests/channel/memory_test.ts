@@ -1,5 +1,5 @@
 import { assert, assertEquals, assertLessOrEqual } from "@std/assert";
-import { Channel } from "../../channel.ts";
+import { bytes, Channel, text } from "../../channel.ts";
 import { spawn } from "../../pair.ts";
 import { FakeConn } from "./fake_conn.ts";
 import { A, B, frame } from "./messages.ts";
@@ -45,6 +45,36 @@ Deno.test("Channel holds no memory for a slow receiver, on either side", async (
   assertLessOrEqual(receiver / MIB, 64);
   assertLessOrEqual((peak - before) / MIB, 64);
 });
+
+for (
+  const [name, serialization] of Object.entries({
+    "text()": text(),
+    "bytes({ borrow: true })": bytes({ borrow: true }),
+  })
+) {
+  Deno.test(`Channel does not keep what it has lent, by ${name}, while calls overlap`, async () => {
+    const conn = new FakeConn();
+    const channel = new Channel<unknown>(conn, { serialization });
+    let received = channel.receive();
+    let next = channel.receive();
+    const sent = frame(A);
+    const before = Deno.memoryUsage().external;
+    let peak = 0;
+    for (let i = 0; i < 10_000; i++) {
+      const { argument: target, resolve } = await conn.reads.next();
+      target.set(sent);
+      resolve(sent.length);
+      await received;
+      // There is always one who waits
+      [received, next] = [next, channel.receive()];
+      if (i % 100 > 0) continue;
+      peak = Math.max(peak, Deno.memoryUsage().external - before);
+    }
+    assertLessOrEqual(peak / MIB, 12);
+    channel.abort();
+    await Promise.allSettled([received, next]);
+  });
+}
 
 Deno.test("Channel takes little memory where many channels send short messages at once", async () => {
   const conns = Array.from({ length: 1000 }, () => new FakeConn());
