@@ -44,6 +44,13 @@ const LIMITS: readonly {
       of: against,
     }))
   ),
+  {
+    workload: "spawn-module",
+    peer: "ours-module",
+    against: "ours-program",
+    limit: "deno-module",
+    of: "ours-program",
+  },
   ...["children", "spawn"].map((workload) => ({
     workload,
     peer: "ours",

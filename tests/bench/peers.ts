@@ -191,6 +191,12 @@ export const PEERS: ReadonlyMap<string, Peer> = new Map(
       workloads: ["spawn-module"],
       command: () => deno("module.ts", "program"),
     },
+    "deno-module": {
+      title: "spawn(), flags and import by hand",
+      tool: "deno",
+      workloads: ["spawn-module"],
+      command: () => deno("module.ts", "hand"),
+    },
     "ours-module": {
       title: "socketpair, spawnModule()",
       tool: "deno",
