@@ -396,11 +396,11 @@ export class Channel<In = Uint8Array<ArrayBuffer>, Out = In>
   }
 
   /**
-   * Settles when the channel has: resolves once both directions have ended without
-   * failure, and rejects with the first failure. From the first use of this property on,
-   * the channel also looks for the peer's end while nobody receives, until bytes
-   * arrive. To a child that has exited it settles also if what arrived is never received:
-   * 1 s after the exit, or after the last call of `receive()`.
+   * Settles when the channel has: resolves once both directions have ended without failure,
+   * and rejects with the first failure. From the first use of this property on, the channel
+   * also looks for the peer's end while nobody receives, until bytes arrive. To a child that
+   * has exited it settles also if what arrived is never received: 1 s after the exit, or
+   * after the last `receive()`; if `detached`, only where nobody else holds its end.
    */
   get closed(): Promise<void> {
     this.#receiving.watch();
@@ -577,6 +577,7 @@ export class Channel<In = Uint8Array<ArrayBuffer>, Out = In>
     if (!this.#isPeerGone && !this.#peerFailure) return;
     this.#unreceivedTimer ??= setTimeout(() => {
       this.#unreceivedTimer = undefined;
+      if (this.#closing) return;
       if (this.#receiving.requests > requests) this.#settleUnreceived();
       else if (this.#peerFailure) this.#closed.reject(this.#peerFailure.reason);
       else this.#closed.resolve();

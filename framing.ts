@@ -108,10 +108,10 @@ export class FrameEncoderStream
  * Each message is the receiver's to keep and to transfer: it has an `ArrayBuffer` of
  * its own, as long as itself.
  *
- * After all messages before the error have been read, the stream fails with {@linkcode FrameTooLargeError} at a message over
- * `maxFrameLength`, with {@linkcode FrameSyntaxError} at bytes that are no frame, with
- * {@linkcode TruncatedFrameError} if it ends inside a frame, and with `TypeError` at a
- * chunk that is no `Uint8Array`.
+ * After all messages before the error have been read, the stream fails with
+ * {@linkcode FrameTooLargeError} at a message over `maxFrameLength`, with
+ * {@linkcode FrameSyntaxError} at bytes that are no frame, with {@linkcode TruncatedFrameError}
+ * if it ends inside a frame, and with `TypeError` at a chunk that is no `Uint8Array`.
  *
  * @example
  * ```ts

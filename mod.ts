@@ -92,7 +92,8 @@ export {
   type SpawnOptions,
 } from "./pair.ts";
 
-if (import.meta.main) {
+// The main module may be a bundle that holds this one.
+if (import.meta.main && import.meta.url.endsWith("/mod.ts")) {
   // What the demo needs, each child that imports this would load: a literal path is in its graph.
   await import(import.meta.resolve("./demo.ts"));
 }

@@ -55,8 +55,9 @@ export interface Serialization<In, Out = In> {
 export interface BytesOptions {
   /**
    * Whether what is received is a view of memory that is used again: it is good until the next
-   * call of `receive()`, of the iterator or of a reader. For a receiver that parses, hashes
-   * or forwards, and keeps nothing. (`readable` copies it, as a stream asks ahead.)
+   * call of `receive()`, of the iterator or of a reader, so let calls not overlap. For a
+   * receiver that parses, hashes or forwards, and keeps nothing. (`readable` copies it, as a
+   * stream asks ahead.)
    *
    * @default {false}
    */

@@ -160,7 +160,7 @@ function addressVariables(address: Address): Record<string, string> {
     : { [PORT_VARIABLE]: String(address.port) };
 }
 
-/** This process may itself be a child that has not connected: its address and token are not for its child. */
+/** A process that is a child itself, and has not connected, keeps its address and token. */
 function hidden(): Record<string, string> {
   return Object.fromEntries(
     [PATH_VARIABLE, PORT_VARIABLE, TOKEN_VARIABLE]
