@@ -14,7 +14,7 @@ async function start(...args: string[]) {
     {
       ipc: true,
       stdio: ["ignore", "inherit", "ignore"],
-      env: { DENO_V8_FLAGS: "--max-old-space-size=32" },
+      env: { DENO_V8_FLAGS: "--max-old-space-size=128" },
     },
   );
   await child.getOneMessage();

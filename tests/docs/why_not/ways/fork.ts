@@ -19,7 +19,7 @@ async function start(
     stdio: ["ignore", "inherit", "ignore", "ipc"],
     env: {
       ...Deno.env.toObject(),
-      DENO_V8_FLAGS: "--max-old-space-size=32",
+      DENO_V8_FLAGS: "--max-old-space-size=128",
     },
   });
   await once(child, "message");

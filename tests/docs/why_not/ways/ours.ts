@@ -14,7 +14,7 @@ function start(task: string) {
   return spawnModule(new URL("../sandbox/child.ts", import.meta.url), {
     args: [task],
     serialization: structured(),
-    denoArgs: ["--v8-flags=--max-old-space-size=32"],
+    denoArgs: ["--v8-flags=--max-old-space-size=128"],
     stderr: "null",
   });
 }

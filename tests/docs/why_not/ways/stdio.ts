@@ -35,7 +35,7 @@ const rows: Record<string, () => Promise<unknown>> = {
     ].map((code) =>
       run(Deno.execPath(), [
         "eval",
-        "--v8-flags=--max-old-space-size=32",
+        "--v8-flags=--max-old-space-size=128",
         code,
       ])
     );
