@@ -53,9 +53,28 @@ export function isCloseOnExec(descriptor: number): boolean {
   return symbols.fcntl(descriptor, 1) === 1;
 }
 
-/** How many descriptors this process has open. */
+/** How many descriptors this process has open, without those of Deno's own caches. */
 export function openCount(): number {
-  return Deno.readDirSync("/dev/fd").toArray().length;
+  return openTargets().length;
+}
+
+/**
+ * What they are open on, where the system tells. Deno's threads open files of its caches, and
+ * the folder of these, whenever they like.
+ */
+export function openTargets(): string[] {
+  const targets = Deno.readDirSync("/dev/fd").map(({ name }) => {
+    try {
+      return Deno.readLinkSync(`/dev/fd/${name}`);
+    } catch {
+      return name;
+    }
+  }).toArray();
+  const cache = targets.find((target) => /_cache_v\d+$/.test(target))
+    ?.replace(/\/[^/]*$/, "");
+  return targets.filter((target) =>
+    cache === undefined || !target.startsWith(cache)
+  );
 }
 
 /** Act while this process can open nothing more. */
