@@ -195,18 +195,22 @@ export class ChildConnection implements Connection {
   async #untilGroupHasGone(): Promise<void> {
     await this.#exit.over;
     // What they had sent may never be read.
-    await Promise.race([this.#readingEnd.promise, ...this.#refusal()]);
-    await Promise.all(this.#refusal());
+    if (this.#canTell) {
+      await Promise.race([this.#readingEnd.promise, this.#refusal()]);
+    } else await this.#readingEnd.promise;
+    if (this.#canTell) await this.#refusal();
   }
 
-  /** Resolves if nobody takes what is written; none if the system does not tell. */
-  #refusal(): Promise<void>[] {
-    if (!this.#canProbe || this.#hasSendingEnded) return [];
-    return [
-      new Promise((resolve) =>
-        this.#conn.write(new Uint8Array(0)).catch(() => resolve())
-      ),
-    ];
+  /** Whether a write of no bytes tells whether somebody takes what is written. */
+  get #canTell(): boolean {
+    return this.#canProbe && !this.#hasSendingEnded;
+  }
+
+  /** Resolves if nobody takes what is written. Behind a write that waits it waits, too. */
+  #refusal(): Promise<void> {
+    return new Promise((resolve) =>
+      this.#conn.write(new Uint8Array(0)).catch(() => resolve())
+    );
   }
 
   // Reading and writing is done at each round trip: there is no async function more around it.
@@ -411,14 +415,13 @@ export class ChildConnection implements Connection {
 
   /** Whether a child that sends no more takes nothing either, as far as the system tells. */
   async #hasGone(): Promise<boolean> {
-    if (!this.#canProbe || this.#hasSendingEnded) return true;
+    if (!this.#canTell) return true;
     const { promise: gone, resolve } = Promise.withResolvers<boolean>();
     const leave = () => resolve(true);
     this.#exit.over.then(leave);
     this.closed.then(leave);
     for (const delay of PROBE_DELAYS) {
-      // Behind a write that waits it waits, too, until the child has gone.
-      this.#conn.write(new Uint8Array(0)).catch(leave);
+      this.#refusal().then(leave);
       if (await within(delay, gone)) return true;
     }
     return false;
