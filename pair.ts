@@ -179,14 +179,18 @@ export async function spawn<In, Out>(
 }
 
 let parentRooms: typeof import("./pair/start.ts") | undefined;
+let moduleRooms: typeof import("./pair/sandbox.ts") | undefined;
 
 /** Load what only a parent needs: that takes a child's process 0.4 ms. */
 async function loadStart(): Promise<typeof import("./pair/start.ts")> {
-  if (parentRooms === undefined) {
-    requireDescriptor();
-    parentRooms = await import("./pair/start.ts");
-  }
-  return parentRooms;
+  if (parentRooms === undefined) requireDescriptor();
+  return parentRooms ??= await import("./pair/start.ts");
+}
+
+/** Load what only a parent of modules needs. */
+async function loadSandbox(): Promise<typeof import("./pair/sandbox.ts")> {
+  if (moduleRooms === undefined) requireDescriptor();
+  return moduleRooms ??= await import("./pair/sandbox.ts");
 }
 
 /**
@@ -258,9 +262,7 @@ export async function spawnModule<In, Out>(
       'Cannot spawn module: a compiled program has no deno to run it: use spawn("deno", ...)',
     );
   }
-  requireDescriptor();
-  // Only a parent of modules loads it.
-  const { planModule } = await import("./pair/sandbox.ts");
+  const { planModule } = await loadSandbox();
   const plan = await planModule(specifier, options);
   return await spawn(plan.command, {
     ...plan.options,
