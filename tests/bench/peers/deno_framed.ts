@@ -3,7 +3,8 @@
 //
 // usage: deno run -A deno_framed.ts own|borrow roundtrip|oneway SIZE COUNT WARM
 
-const isChild = Deno.args[0] === "child";
+import { connect, isChild, start } from "./own_child.ts";
+
 const [way, workload = "", ...numbers] = Deno.args.slice(isChild ? 1 : 0);
 const [size = 0, count = 0, warm = 0] = numbers.map(Number);
 const message = new Uint8Array(size).fill(0x78);
@@ -91,27 +92,13 @@ async function child(frames: Frames, n: number): Promise<void> {
 }
 
 if (isChild) {
-  using conn = await Deno.connect({
-    transport: "unix",
-    path: Deno.env.get("BENCH_PATH") ?? "",
-  });
+  using conn = await connect();
   const frames = new Frames(conn);
   await child(frames, warm);
   await child(frames, count);
   await conn.read(new Uint8Array(1));
 } else {
-  const directory = await Deno.makeTempDir();
-  const path = `${directory}/socket`;
-  using listener = Deno.listen({ transport: "unix", path });
-  const process = new Deno.Command(Deno.execPath(), {
-    args: ["run", "-A", import.meta.filename ?? "", "child", ...Deno.args],
-    env: { BENCH_PATH: path },
-    stdin: "null",
-    stdout: "inherit",
-    stderr: "inherit",
-  }).spawn();
-  const conn = await listener.accept();
-  await Deno.remove(directory, { recursive: true });
+  const [conn, process] = await start();
   const frames = new Frames(conn);
   await parent(frames, warm);
   const began = performance.now();

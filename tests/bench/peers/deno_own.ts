@@ -4,12 +4,13 @@
 //
 // usage: deno run -A deno_own.ts calls|streams oneway SIZE COUNT WARM
 
+import { connect, isChild, start } from "./own_child.ts";
+
 /** Of messages sent together, in bytes. */
 const BATCH_LENGTH = 64 * 1024;
 /** Messages from this length on, in bytes, are read straight into the memory that is theirs. */
 const LARGE_LENGTH = 32 * 1024;
 
-const isChild = Deno.args[0] === "child";
 const [way, _workload, ...numbers] = Deno.args.slice(isChild ? 1 : 0);
 const [size = 0, count = 0, warm = 0] = numbers.map(Number);
 
@@ -102,10 +103,7 @@ async function receiveNumber(conn: Deno.Conn): Promise<number> {
 }
 
 if (isChild) {
-  using conn = await Deno.connect({
-    transport: "unix",
-    path: Deno.env.get("BENCH_PATH") ?? "",
-  });
+  using conn = await connect();
   for (const n of [warm, count]) {
     const received = way === "streams"
       ? await receiveFromStream(conn, n)
@@ -114,18 +112,7 @@ if (isChild) {
   }
   await conn.read(new Uint8Array(1));
 } else {
-  const directory = await Deno.makeTempDir();
-  const path = `${directory}/socket`;
-  using listener = Deno.listen({ transport: "unix", path });
-  const process = new Deno.Command(Deno.execPath(), {
-    args: ["run", "-A", import.meta.filename ?? "", "child", ...Deno.args],
-    env: { BENCH_PATH: path },
-    stdin: "null",
-    stdout: "inherit",
-    stderr: "inherit",
-  }).spawn();
-  const conn = await listener.accept();
-  await Deno.remove(directory, { recursive: true });
+  const [conn, process] = await start();
   await sendMany(conn, warm);
   await receiveNumber(conn);
   const began = performance.now();
