@@ -165,7 +165,7 @@ function nothingLeft(): Error {
 function takeVariable(name: string): string | undefined {
   try {
     const value = Deno.env.get(name);
-    Deno.env.delete(name);
+    if (value !== undefined) Deno.env.delete(name);
     return value || undefined;
   } catch (error) {
     // Undefined in a Worker, which has no connection handed over.
