@@ -124,6 +124,11 @@ export class Sending<Out> {
     let target;
     try {
       const bytes = this.#serialization.serialize(message);
+      if (!(bytes instanceof Uint8Array)) {
+        throw new TypeError(
+          "Cannot send message: its serialization made no Uint8Array of it",
+        );
+      }
       // It may have ended the channel.
       if (this.#state !== "open") throw this.#whyNotOpen();
       // What is the message itself is the caller's until send() resolves, not borrowed.
