@@ -227,8 +227,7 @@ export class Channel<In = Uint8Array<ArrayBuffer>, Out = In>
         this.#settle();
       },
     });
-    this.#receiving = new Receiving(this.#transport, {
-      decoder,
+    this.#receiving = new Receiving(this.#transport, decoder, {
       lends: this.#lends,
       onEnd: () => this.#settle(),
       onFailure: (reason) => this.#fail(reason),

@@ -57,10 +57,10 @@ export function rejectedPromise(reason: unknown): Promise<never> {
 
 /** Reject a promise that may not be awaited. */
 export function rejectHandled(
-  { promise, reject }: {
-    promise: Promise<unknown>;
-    reject(reason: unknown): void;
-  },
+  { promise, reject }: Pick<
+    PromiseWithResolvers<unknown>,
+    "promise" | "reject"
+  >,
   reason: unknown,
 ) {
   markHandled(promise);
