@@ -159,7 +159,7 @@ async function planTrusted(
  * Deno's permissions bind a module once it runs, not how it is loaded, and its flags have
  * gaps. So a `data:` module has {@linkcode startModule} import it through a variable: then
  * Deno checks each local file of its graph, and ignores configuration beside it. And each
- * flag here closes a way out that was tried (tests/sandbox).
+ * flag here closes a way out that was tried (tests/pair/sandbox).
  */
 async function planSandbox(
   url: URL,
@@ -208,6 +208,7 @@ await ${startModule.name}(${module});`;
       "--no-lock",
       ...configuration.flags,
       "--vendor=false",
+      // A module can have code cached under the name of any file, for whoever loads that.
       "--no-code-cache",
       // Otherwise the parent's localStorage and caches are the child's.
       `--location=${origin}/`,
