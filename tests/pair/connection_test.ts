@@ -110,8 +110,13 @@ Deno.test({
       new Exit({ pid: 1, status }, "child"),
       { isUnix: true },
     );
-    await assertRejects(() => connection.read(new Uint8Array(1)), ExitError);
+    const error = await assertRejects(
+      () => connection.read(new Uint8Array(1)),
+      ExitError,
+    );
     assertEquals(looks, 3);
+    await connection.closed;
+    assertEquals(error.cause, undefined);
     connection.destroy();
   },
 });
