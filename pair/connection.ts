@@ -48,11 +48,11 @@ const ENDING: ReadonlySet<Deno.Signal> = new Set([
 export class Exit {
   /** Resolves when the child has exited. */
   readonly over: Promise<void>;
+  isOver = false;
+  /** How the child exited, if it has, and Deno says so: not where SIGCHLD is ignored. */
+  status: Deno.CommandStatus | undefined;
   readonly #pid: number;
   readonly #name: string;
-  /** None either if Deno cannot have it, as where SIGCHLD is ignored. */
-  #status: Deno.CommandStatus | undefined;
-  #isOver = false;
   #isAsked = false;
   readonly #signals = new Set<Deno.Signal>();
   #error: ExitError | undefined;
@@ -68,38 +68,27 @@ export class Exit {
   ) {
     this.#pid = process.pid;
     this.#name = name;
+    const onExit = (how: string, status?: Deno.CommandStatus) => {
+      this.isOver = true;
+      this.status = status;
+      log?.(`child ${process.pid} exited: ${how}`);
+    };
     this.over = process.status.then(
-      (status) => {
-        this.#isOver = true;
-        this.#status = status;
-        log?.(`child ${process.pid} exited: ${describeStatus(status)}`);
-      },
-      (error) => {
-        this.#isOver = true;
-        log?.(`child ${process.pid} exited: ${messageOf(error)}`);
-      },
+      (status) => onExit(describeStatus(status), status),
+      (error) => onExit(messageOf(error)),
     );
-  }
-
-  get isOver(): boolean {
-    return this.#isOver;
-  }
-
-  /** How the child exited, if it has, and Deno says so. */
-  get status(): Deno.CommandStatus | undefined {
-    return this.#status;
   }
 
   /** The child was asked to end, in general or by a signal. */
   ask(signal: Deno.Signal = "SIGTERM") {
-    if (this.#isOver) return;
+    if (this.isOver) return;
     if (ENDING.has(signal)) this.#isAsked = true;
     else this.#signals.add(signal);
   }
 
   /** The child was asked to end, for a reason that its channel is to give. */
   cancel(reason: unknown) {
-    if (!this.#isOver) this.#cancellation ??= { reason };
+    if (!this.isOver) this.#cancellation ??= { reason };
   }
 
   /** Whether the child was asked to end, so that how it does makes no difference. */
@@ -107,21 +96,21 @@ export class Exit {
     return this.#isAsked || this.#cancellation !== undefined;
   }
 
-  /** What is said in place of the end, if that was not in order. */
-  failure(cause?: unknown): Failure | undefined {
-    const status = this.#status;
-    if (this.#cancellation) return this.#cancellation;
-    if (!status || status.success || this.#isAsked) return undefined;
-    if (status.signal && this.#signals.has(status.signal)) return undefined;
+  /** Throw what is said in place of the end, if that was not in order. */
+  throwFailure(cause?: unknown) {
+    if (this.#cancellation) throw this.#cancellation.reason;
+    const { status } = this;
+    if (!status || status.success || this.#isAsked) return;
+    if (status.signal && this.#signals.has(status.signal)) return;
     const end = status.signal === null
       ? `exited with code ${status.code}`
       : `was killed by ${status.signal}`;
-    const reason = this.#error ??= new ExitError(
+    this.#error ??= new ExitError(
       `Child ${this.#pid} (${this.#name}) ${end}`,
       { status, pid: this.#pid },
     );
-    if (cause !== undefined) reason.cause ??= cause;
-    return { reason };
+    if (cause !== undefined) this.#error.cause ??= cause;
+    throw this.#error;
   }
 }
 
@@ -179,10 +168,7 @@ export class ChildConnection implements Connection {
       : exit.over.then(() => {
         this.#restEnd = markHandled(this.#leave(maxShortReads));
       });
-    this.gone = markHandled(over.then(() => {
-      const failure = exit.failure();
-      if (failure) throw failure.reason;
-    }));
+    this.gone = markHandled(over.then(() => exit.throwFailure()));
   }
 
   /** Those of a group who outlive the child may hold its end, and one who sends no more may receive. */
@@ -286,8 +272,7 @@ export class ChildConnection implements Connection {
 
   async closeWrite(): Promise<void> {
     this.#hasSendingEnded = true;
-    const failure = this.#exit.isOver ? this.#exit.failure() : undefined;
-    if (failure) throw failure.reason;
+    if (this.#exit.isOver) this.#exit.throwFailure();
     // Once it was closed there is nobody to be told.
     if (!this.#hasLeft) await this.#conn.closeWrite();
   }
@@ -341,8 +326,7 @@ export class ChildConnection implements Connection {
       if (cause === undefined && !await this.#hasGone()) return;
       await within(EXIT_WAIT, this.#exit.over, this.closed);
     }
-    const failure = this.#isClosed ? undefined : this.#exit.failure(cause);
-    if (failure) throw failure.reason;
+    if (!this.#isClosed) this.#exit.throwFailure(cause);
   }
 
   /** Whether a child that sends no more takes nothing either, as far as the system tells. */
