@@ -332,12 +332,10 @@ export class ChildConnection implements Connection {
   /** Whether a child that sends no more takes nothing either, as far as the system tells. */
   async #hasGone(): Promise<boolean> {
     if (!this.#canTell) return true;
-    const { promise: gone, resolve } = Promise.withResolvers<boolean>();
-    const leave = () => resolve(true);
-    this.#exit.over.then(leave);
-    this.closed.then(leave);
+    const ends = [this.#exit.over, this.closed];
     for (const delay of PROBE_DELAYS) {
-      this.#refusal().then(leave);
+      ends.push(this.#refusal());
+      const gone = Promise.race(ends).then(() => true);
       if (await within(delay, gone)) return true;
     }
     return false;
