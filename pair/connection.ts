@@ -51,9 +51,10 @@ export class Exit {
   isOver = false;
   /** How the child exited, if it has, and Deno says so: not where SIGCHLD is ignored. */
   status: Deno.CommandStatus | undefined;
+  /** Whether the child was asked to end, so that how it does makes no difference. */
+  isAsked = false;
   readonly #pid: number;
   readonly #name: string;
-  #isAsked = false;
   readonly #signals = new Set<Deno.Signal>();
   #error: ExitError | undefined;
   #cancellation: Failure | undefined;
@@ -82,25 +83,22 @@ export class Exit {
   /** The child was asked to end, in general or by a signal. */
   ask(signal: Deno.Signal = "SIGTERM") {
     if (this.isOver) return;
-    if (ENDING.has(signal)) this.#isAsked = true;
+    if (ENDING.has(signal)) this.isAsked = true;
     else this.#signals.add(signal);
   }
 
   /** The child was asked to end, for a reason that its channel is to give. */
   cancel(reason: unknown) {
-    if (!this.isOver) this.#cancellation ??= { reason };
-  }
-
-  /** Whether the child was asked to end, so that how it does makes no difference. */
-  get isAsked(): boolean {
-    return this.#isAsked || this.#cancellation !== undefined;
+    if (this.isOver) return;
+    this.isAsked = true;
+    this.#cancellation ??= { reason };
   }
 
   /** Throw what is said in place of the end, if that was not in order. */
   throwFailure(cause?: unknown) {
     if (this.#cancellation) throw this.#cancellation.reason;
     const { status } = this;
-    if (!status || status.success || this.#isAsked) return;
+    if (!status || status.success || this.isAsked) return;
     if (status.signal && this.#signals.has(status.signal)) return;
     const end = status.signal === null
       ? `exited with code ${status.code}`
