@@ -88,35 +88,24 @@ export function lengthField(options: LengthFieldOptions = {}): Framing {
       `Cannot use endianness: "${endianness}" is not "native", "big" or "little"`,
     );
   }
-  const little = endianness === "little" ||
-    (endianness === "native" && NATIVE_IS_LITTLE);
-  const size = checkInteger(
-    "lengthFieldLength",
-    options.lengthFieldLength ?? 4,
-    1,
-    8,
-  );
-  const position = checkInteger(
-    "lengthFieldOffset",
-    options.lengthFieldOffset ?? 0,
-    0,
-    MAX_LENGTH_FIELD_OFFSET,
-  );
-  const adjustment = checkInteger(
+  const size = options.lengthFieldLength ?? 4;
+  const position = options.lengthFieldOffset ?? 0;
+  const adjustment = options.lengthAdjustment ?? 0;
+  checkInteger("lengthFieldLength", size, 1, 8);
+  checkInteger("lengthFieldOffset", position, 0, MAX_LENGTH_FIELD_OFFSET);
+  checkInteger(
     "lengthAdjustment",
-    options.lengthAdjustment ?? 0,
+    adjustment,
     Number.MIN_SAFE_INTEGER,
     Number.MAX_SAFE_INTEGER,
   );
   const headerLength = position + size;
-  const strip = options.initialBytesToStrip === undefined
-    ? headerLength
-    : checkInteger(
-      "initialBytesToStrip",
-      options.initialBytesToStrip,
-      0,
-      MAX_LENGTH_FIELD_OFFSET,
-    );
+  const { initialBytesToStrip: strip = headerLength } = options;
+  if (options.initialBytesToStrip !== undefined) {
+    checkInteger("initialBytesToStrip", strip, 0, MAX_LENGTH_FIELD_OFFSET);
+  }
+  const little = endianness === "little" ||
+    (endianness === "native" && NATIVE_IS_LITTLE);
   const before = Math.max(headerLength, strip);
   const messageBytesInHeader = Math.max(headerLength - strip, 0);
   // What is added to a message's length to get the value of its length field.
