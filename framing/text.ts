@@ -307,30 +307,25 @@ export function delimiter(options: DelimiterOptions = {}): Framing {
     return -1;
   }
 
-  /** The delimiter must be found where the message ends, and not before. */
-  function check(message: Uint8Array) {
-    let at = find(message, 0);
-    if (at === -1 && length > 1) {
-      const tail = message.subarray(Math.max(0, message.length - length + 1));
-      const end = new Uint8Array(tail.length + length);
-      end.set(tail);
-      end.set(sequence, tail.length);
-      const found = find(end, 0);
-      if (found < tail.length) at = message.length - tail.length + found;
-    }
-    if (at === -1) return;
-    throw new RangeError(
-      `Cannot send message of ${message.length} bytes: it holds the delimiter at byte ${at}`,
-    );
-  }
-
   return {
     maxHeaderLength: 0,
     trailerLength: length,
     scansMessage: true,
     encodeHeader(message) {
-      check(message);
-      return 0;
+      // The delimiter must be found where the message ends, and not before.
+      let at = find(message, 0);
+      if (at === -1 && length > 1) {
+        const begin = Math.max(0, message.length - length + 1);
+        const tail = message.subarray(begin);
+        const end = new Uint8Array(tail.length + length);
+        end.set(tail);
+        end.set(sequence, tail.length);
+        at = begin + find(end, 0);
+      }
+      if (at === -1 || at === message.length) return 0;
+      throw new RangeError(
+        `Cannot send message of ${message.length} bytes: it holds the delimiter at byte ${at}`,
+      );
     },
     encodeTrailer(_message, bytes, start) {
       bytes.set(sequence, start);
@@ -342,12 +337,10 @@ export function delimiter(options: DelimiterOptions = {}): Framing {
         ? undefined
         : { messageOffset: 0, messageLength: at - start };
     },
-    ...(unterminated === "message" && {
-      decodeEnd: (_bytes: Uint8Array, start: number, end: number) => ({
-        messageOffset: 0,
-        messageLength: end - start,
-      }),
-    }),
+    decodeEnd(_bytes, start, end) {
+      if (unterminated === "error") return undefined;
+      return { messageOffset: 0, messageLength: end - start };
+    },
   };
 }
 
