@@ -195,7 +195,7 @@ function decoderStreams(decoder: FrameDecoder): {
       if (isClosing) source.close();
     } catch (reason) {
       fail(reason);
-      if (isClosing) return isQueued;
+      if (isClosing) return isQueued; // the close waits to fail, too
     }
     written?.resolve();
     return isQueued;

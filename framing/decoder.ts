@@ -229,38 +229,27 @@ export class FrameDecoder {
   }
 
   #decodeHeader(): FrameHeader | undefined {
-    const available = this.#buffer.end - this.#buffer.start;
+    const { bytes, start, end } = this.#buffer;
+    const available = end - start;
     if (available === 0) return undefined;
-    const { maxHeaderLength, scansMessage } = this.#framing;
     let header;
     try {
-      header = this.#framing.decodeHeader(
-        this.#buffer.bytes,
-        this.#buffer.start,
-        this.#buffer.end,
-        this.#scanned,
-      );
+      header = this.#framing.decodeHeader(bytes, start, end, this.#scanned);
     } catch (error) {
       throw this.#locate(error);
     }
     if (header === undefined) {
       this.#scanned = available;
-      header = this.#isEnded
-        ? this.#framing.decodeEnd?.(
-          this.#buffer.bytes,
-          this.#buffer.start,
-          this.#buffer.end,
-        )
-        : undefined;
+      if (this.#isEnded) header = this.#framing.decodeEnd?.(bytes, start, end);
       if (header !== undefined) this.#trailerLength = 0;
     }
     if (header === undefined) {
+      const { maxHeaderLength, scansMessage } = this.#framing;
       const limit = scansMessage
         ? maxHeaderLength + this.#maxFrameLength + this.#trailerLength
         : maxHeaderLength;
       if (available < limit) return undefined;
       if (scansMessage) throw this.#tooLarge();
-      const { bytes, start } = this.#buffer;
       const shown = quote(bytes.subarray(start, start + maxHeaderLength));
       throw new FrameSyntaxError(
         `Cannot decode frame: its header is over ${maxHeaderLength} bytes, it reads ${shown}`,
@@ -280,20 +269,18 @@ export class FrameDecoder {
 
   /** However the bytes were split, this says the same. */
   #tooLarge(header?: FrameHeader): FrameTooLargeError {
-    const { scansMessage } = this.#framing;
     const maxFrameLength = this.#maxFrameLength;
-    const isCounted = header !== undefined && !scansMessage;
+    const isCounted = header !== undefined && !this.#framing.scansMessage;
     const length = isCounted ? header.messageLength : maxFrameLength + 1;
-    const shown = this.#buffer.bytes.subarray(
-      this.#buffer.start,
-      this.#buffer.start + (isCounted ? header.messageOffset : length),
-    );
+    const size = isCounted ? `${length}` : `at least ${length}`;
     const what = isCounted ? "header" : "frame";
+    const { bytes, start } = this.#buffer;
+    const end = start + (isCounted ? header.messageOffset : length);
+    const reads = end > start
+      ? `, its ${what} reads ${quote(bytes.subarray(start, end))}`
+      : "";
     return new FrameTooLargeError(
-      `Cannot receive message of ${
-        isCounted ? "" : "at least "
-      }${length} bytes: maxFrameLength is ${maxFrameLength}` +
-        (shown.length > 0 ? `, its ${what} reads ${quote(shown)}` : ""),
+      `Cannot receive message of ${size} bytes: maxFrameLength is ${maxFrameLength}${reads}`,
       { length, maxFrameLength },
     );
   }
