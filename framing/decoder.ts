@@ -22,8 +22,6 @@ const MAX_COPIED_LENGTH = BLOCK_LENGTH / 2;
  */
 const DIRECT_READ_LENGTH = 32 * 1024;
 
-const NO_BYTES = new Uint8Array(0);
-
 /**
  * Reads messages out of bytes. Give it bytes by {@linkcode push}, or by {@linkcode readTarget} and
  * {@linkcode advance}, then call {@linkcode next} until it returns `undefined`.
@@ -139,28 +137,27 @@ export class FrameDecoder {
     const header = this.#header ??= this.#decodeHeader();
     if (header === undefined) return this.#keepRest();
     const { messageLength } = header;
-    if (this.#message === undefined) {
+    let message = this.#message;
+    if (message === undefined) {
       if (into !== undefined) checkView(into, messageLength);
       const frameLength = this.#frameLength(header);
       if (this.#buffer.end - this.#buffer.start >= frameLength) {
         return this.#takeFrame(header, into, isOwned);
       }
-      if (this.#isEnded) throw this.#truncated();
-      if (into === undefined && frameLength <= MAX_COPIED_LENGTH) {
-        return this.#keepRest();
-      }
+      const isCopied = into === undefined && frameLength <= MAX_COPIED_LENGTH;
+      if (isCopied || this.#isEnded) return this.#keepRest();
       this.#buffer.start += header.messageOffset;
       this.#isCallerMemory = into !== undefined;
-      this.#message = into?.subarray(0, messageLength) ??
+      message = into?.subarray(0, messageLength) ??
         this.#allocate(messageLength, isOwned);
+      this.#message = message;
       this.#filled = 0;
     } else if (into !== undefined && !this.#isCallerMemory) {
       checkView(into, messageLength);
     }
-    const message = this.#fillMessage(header);
-    if (message === undefined) return this.#keepRest();
-    if (into !== undefined && !this.#isCallerMemory) return fill(into, message);
+    if (!this.#fillMessage(message, header)) return this.#keepRest();
     if (this.#isCallerMemory) return message;
+    if (into !== undefined) return fill(into, message);
     if (isOwned) triggerScavenge(messageLength);
     else this.#isLent = true;
     return message;
@@ -180,45 +177,31 @@ export class FrameDecoder {
     if (into !== undefined) message = fill(into, arrived);
     else if (isOwned) message = new Uint8Array(arrived);
     else this.#buffer.lend();
-    if (this.#trailerLength > 0) this.#checkTrailer(message, end, header);
-    this.#buffer.start = end + this.#trailerLength;
-    this.#endFrame(header);
+    this.#endFrame(header, message, end);
     if (into === undefined && isOwned) triggerScavenge(messageLength);
     return message;
   }
 
-  /** Move what has arrived to `#message`, and return that once it is whole. */
-  #fillMessage(header: FrameHeader): Uint8Array<ArrayBuffer> | undefined {
-    const message = this.#message ?? NO_BYTES;
-    const available = Math.min(
-      message.length - this.#filled,
-      this.#buffer.end - this.#buffer.start,
-    );
-    if (available > 0) {
-      const end = this.#buffer.start + available;
-      message.set(
-        this.#buffer.bytes.subarray(this.#buffer.start, end),
-        this.#filled,
-      );
-      this.#filled += available;
+  /** Move what has arrived to `message`; whether the frame is whole. */
+  #fillMessage(message: Uint8Array, header: FrameHeader): boolean {
+    const { bytes, start } = this.#buffer;
+    const missing = message.length - this.#filled;
+    const end = Math.min(this.#buffer.end, start + missing);
+    if (end > start) {
+      message.set(bytes.subarray(start, end), this.#filled);
+      this.#filled += end - start;
       this.#buffer.start = end;
     }
-    if (
-      this.#filled < message.length ||
-      this.#buffer.end - this.#buffer.start < this.#trailerLength
-    ) {
-      if (this.#isEnded) throw this.#truncated();
-      return undefined;
-    }
-    if (this.#trailerLength > 0) {
-      this.#checkTrailer(message, this.#buffer.start, header);
-      this.#buffer.start += this.#trailerLength;
-    }
-    this.#endFrame(header);
-    return message;
+    const isWhole = this.#filled === message.length &&
+      this.#buffer.end - end >= this.#trailerLength;
+    if (isWhole) this.#endFrame(header, message, end);
+    return isWhole;
   }
 
-  #endFrame(header: FrameHeader) {
+  /** The trailer begins at `end`. */
+  #endFrame(header: FrameHeader, message: Uint8Array, end: number) {
+    if (this.#trailerLength > 0) this.#checkTrailer(message, end, header);
+    this.#buffer.start = end + this.#trailerLength;
     this.#position += this.#frameLength(header);
     this.#header = this.#message = undefined;
     this.#filled = this.#scanned = 0;
