@@ -47,9 +47,6 @@ export class FrameDecoder {
   /** Memory of `#message`, or of the large message that was lent last, to be given back. */
   #borrowed: Uint8Array<ArrayBuffer> | undefined;
 
-  /** Whether a large message was lent since the last {@linkcode turn}. */
-  #isLent = false;
-
   /** Where in the stream the current frame begins. */
   #position = 0;
   #isEnded = false;
@@ -76,7 +73,6 @@ export class FrameDecoder {
       this.#direct = message;
       return message.subarray(this.#filled);
     }
-    this.#giveBack();
     return this.#buffer.target(this.isIdle);
   }
 
@@ -110,13 +106,15 @@ export class FrameDecoder {
   clear(): void {
     this.#scanned = this.#filled = 0;
     this.#header = this.#message = this.#borrowed = undefined;
-    this.#isLent = false;
     this.#buffer.clear();
   }
 
   /** The receiver asks again: it has no more use for what it was lent. */
   turn(): void {
-    this.#isLent = false;
+    if (this.#borrowed !== undefined && this.#message === undefined) {
+      giveMemory(this.#borrowed);
+      this.#borrowed = undefined;
+    }
     this.#buffer.turn();
   }
 
@@ -133,7 +131,6 @@ export class FrameDecoder {
     into?: Uint8Array<ArrayBuffer>,
     isOwned = true,
   ): Uint8Array<ArrayBuffer> | undefined {
-    this.#giveBack();
     const header = this.#header ??= this.#decodeHeader();
     if (header === undefined) return this.#keepRest();
     const { messageLength } = header;
@@ -159,7 +156,6 @@ export class FrameDecoder {
     if (this.#isCallerMemory) return message;
     if (into !== undefined) return fill(into, message);
     if (isOwned) triggerScavenge(messageLength);
-    else this.#isLent = true;
     return message;
   }
 
@@ -318,16 +314,6 @@ export class FrameDecoder {
       );
       throw Object.assign(error, { cause });
     }
-  }
-
-  /** Give back the memory of a large message that was borrowed. */
-  #giveBack() {
-    if (
-      this.#borrowed === undefined || this.#isLent ||
-      this.#message !== undefined
-    ) return;
-    giveMemory(this.#borrowed);
-    this.#borrowed = undefined;
   }
 }
 
