@@ -39,18 +39,14 @@ export function giveMemory(memory: Uint8Array<ArrayBuffer>) {
   const { length } = memory;
   if (length === SHORT_LENGTH) {
     if (freeShorts.length < MAX_FREE_SHORTS) freeShorts.push(memory);
-    return;
-  }
-  if (length < BLOCK_LENGTH) return;
-  if (length === BLOCK_LENGTH) {
+  } else if (length === BLOCK_LENGTH) {
     if (freeBlocks.length < MAX_FREE_BLOCKS) freeBlocks.push(memory);
-    return;
-  }
-  if (length > MAX_FREE_LENGTH) return;
-  freePieces.push(memory);
-  freeLength += length;
-  while (freeLength > MAX_FREE_LENGTH) {
-    freeLength -= freePieces.shift()?.length ?? 0;
+  } else if (length > BLOCK_LENGTH && length <= MAX_FREE_LENGTH) {
+    freePieces.push(memory);
+    freeLength += length;
+    while (freeLength > MAX_FREE_LENGTH) {
+      freeLength -= freePieces.shift()?.length ?? 0;
+    }
   }
 }
 
