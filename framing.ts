@@ -168,65 +168,51 @@ function decoderStreams(decoder: FrameDecoder): {
 } {
   let source: ReadableStreamDefaultController<Uint8Array<ArrayBuffer>>;
   let sink: WritableStreamDefaultController;
-  /** A write, or the close, whose bytes have not been decoded. */
+  /** The last write, or the close: it ends once its bytes have been decoded. */
   let written: PromiseWithResolvers<void> | undefined;
   /** A read that waits for bytes. */
   let awaited: PromiseWithResolvers<void> | undefined;
   let isClosing = false;
   let failure: { reason: unknown } | undefined;
-  let isOver = false;
+
+  /** Fail, but only once nothing is queued. */
+  function fail(reason: unknown) {
+    failure = { reason };
+    if (source.desiredSize !== 0) return;
+    source.error(reason);
+    sink.error(reason);
+    written?.reject(reason);
+  }
 
   /** Queue the messages that have arrived; `false` if there was none. */
   function decode(): boolean {
-    let count = 0;
+    let isQueued = false;
     try {
-      for (let message; (message = decoder.next()) !== undefined; count++) {
+      for (let message; (message = decoder.next()) !== undefined;) {
         source.enqueue(message);
+        isQueued = true;
       }
+      if (isClosing) source.close();
     } catch (reason) {
-      failure = { reason };
-    }
-    return count > 0;
-  }
-
-  /** What was written has been decoded, or has failed: say so, an error once nothing is queued. */
-  function settle() {
-    if (failure && source.desiredSize === 0) {
-      isOver = true;
-      sink.error(failure.reason);
-      source.error(failure.reason);
-      written?.reject(failure.reason);
-      return;
-    }
-    if (failure && isClosing) return;
-    if (isClosing) {
-      isOver = true;
-      source.close();
+      fail(reason);
+      if (isClosing) return isQueued; // the close waits to fail, too
     }
     written?.resolve();
-  }
-
-  /** Called while the queue is empty and a read waits. */
-  async function pull(): Promise<void> {
-    while (!isOver) {
-      const isQueued = !failure && decode();
-      settle();
-      if (isQueued || isOver) return;
-      awaited = Promise.withResolvers();
-      await awaited.promise;
-    }
-  }
-
-  function wake() {
-    awaited?.resolve();
-    awaited = undefined;
+    return isQueued;
   }
 
   const readable = new ReadableStream<Uint8Array<ArrayBuffer>>({
     start: (controller) => void (source = controller),
-    pull,
+    /** Called while the queue is empty and a read waits. */
+    async pull() {
+      while (!failure) {
+        if (decode()) return;
+        awaited = Promise.withResolvers();
+        await awaited.promise;
+      }
+      fail(failure.reason);
+    },
     cancel(reason) {
-      isOver = true;
       sink.error(reason);
       written?.reject(reason);
     },
@@ -238,32 +224,24 @@ function decoderStreams(decoder: FrameDecoder): {
       try {
         if (!failure) decoder.push(assertBytes(chunk, "decode chunk"));
       } catch (reason) {
-        written = undefined;
-        failure = { reason };
-        settle();
+        fail(reason);
         throw reason;
       }
       written = Promise.withResolvers();
-      wake();
+      awaited?.resolve();
       return written.promise;
     },
     close() {
       written = Promise.withResolvers();
-      const closed = written.promise;
-      decoder.end();
       isClosing = true;
-      if (awaited) {
-        wake();
-      } else {
-        if (!failure) decode(); // needs no reader
-        settle();
-      }
-      return closed;
+      decoder.end();
+      // That needs no reader.
+      if (failure) fail(failure.reason);
+      else decode();
+      return written.promise;
     },
     abort(reason) {
-      isOver = true;
       source.error(reason);
-      wake();
     },
   });
   return { readable, writable };

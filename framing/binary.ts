@@ -11,31 +11,6 @@ import type { Framing, LengthFieldOptions, VarintOptions } from "./types.ts";
 /** The largest `lengthFieldOffset` and `initialBytesToStrip`. */
 const MAX_LENGTH_FIELD_OFFSET = 65_536;
 
-const NO_BYTES = new Uint8Array(0);
-
-/**
- * A DataView costs more to make than to use: this keeps the last one, and what it is of. All
- * framings share it, so that an idle channel does not hold what it read last.
- */
-function lastViewOf(): (bytes: Uint8Array) => DataView {
-  let view: DataView = new DataView(NO_BYTES.buffer);
-  let viewed: Uint8Array = NO_BYTES;
-  let viewedLength = 0;
-  return (bytes) => {
-    // The length of a view of a resizable buffer changes.
-    if (bytes !== viewed || bytes.byteLength !== viewedLength) {
-      const { buffer, byteOffset, byteLength } = bytes;
-      view = new DataView(buffer, byteOffset, byteLength);
-      viewed = bytes;
-      viewedLength = byteLength;
-    }
-    return view;
-  };
-}
-
-const readView = lastViewOf();
-const writeView = lastViewOf();
-
 const NATIVE_IS_LITTLE = new Uint8Array(new Uint16Array([1]).buffer)[0] === 1;
 
 /**
@@ -113,74 +88,53 @@ export function lengthField(options: LengthFieldOptions = {}): Framing {
       `Cannot use endianness: "${endianness}" is not "native", "big" or "little"`,
     );
   }
-  const little = endianness === "little" ||
-    (endianness === "native" && NATIVE_IS_LITTLE);
-  const size = checkInteger(
-    "lengthFieldLength",
-    options.lengthFieldLength ?? 4,
-    1,
-    8,
-  );
-  const position = checkInteger(
-    "lengthFieldOffset",
-    options.lengthFieldOffset ?? 0,
-    0,
-    MAX_LENGTH_FIELD_OFFSET,
-  );
-  const adjustment = checkInteger(
+  const size = options.lengthFieldLength ?? 4;
+  const position = options.lengthFieldOffset ?? 0;
+  const adjustment = options.lengthAdjustment ?? 0;
+  checkInteger("lengthFieldLength", size, 1, 8);
+  checkInteger("lengthFieldOffset", position, 0, MAX_LENGTH_FIELD_OFFSET);
+  checkInteger(
     "lengthAdjustment",
-    options.lengthAdjustment ?? 0,
+    adjustment,
     Number.MIN_SAFE_INTEGER,
     Number.MAX_SAFE_INTEGER,
   );
   const headerLength = position + size;
-  const strip = options.initialBytesToStrip === undefined
-    ? headerLength
-    : checkInteger(
-      "initialBytesToStrip",
-      options.initialBytesToStrip,
-      0,
-      MAX_LENGTH_FIELD_OFFSET,
-    );
+  const { initialBytesToStrip: strip = headerLength } = options;
+  if (options.initialBytesToStrip !== undefined) {
+    checkInteger("initialBytesToStrip", strip, 0, MAX_LENGTH_FIELD_OFFSET);
+  }
+  const little = endianness === "little" ||
+    (endianness === "native" && NATIVE_IS_LITTLE);
   const before = Math.max(headerLength, strip);
   const messageBytesInHeader = Math.max(headerLength - strip, 0);
   // What is added to a message's length to get the value of its length field.
   const overhead = strip - headerLength - adjustment;
   const maxValue = Math.min(2 ** (8 * size) - 1, Number.MAX_SAFE_INTEGER);
 
-  function write(bytes: Uint8Array, at: number, value: number) {
-    const view = writeView(bytes);
-    switch (size) {
-      case 1:
-        return view.setUint8(at, value);
-      case 2:
-        return view.setUint16(at, value, little);
-      case 4:
-        return view.setUint32(at, value, little);
-      case 8:
-        return view.setBigUint64(at, BigInt(value), little);
-    }
+  // Bytes are read and written from the least significant one on.
+  const first = little ? position : headerLength - 1;
+  const step = little ? 1 : -1;
+
+  function write(bytes: Uint8Array, start: number, value: number) {
+    let at = start + first;
+    let unit = 1;
     for (let i = 0; i < size; i++) {
-      view.setUint8(little ? at + i : at + size - 1 - i, value % 256);
-      value = Math.floor(value / 256);
+      // What is stored is the whole part, modulo 256.
+      bytes[at] = value / unit;
+      at += step;
+      unit *= 256;
     }
   }
 
-  function read(bytes: Uint8Array, at: number): number {
-    const view = readView(bytes);
-    switch (size) {
-      case 1:
-        return view.getUint8(at);
-      case 2:
-        return view.getUint16(at, little);
-      case 4:
-        return view.getUint32(at, little);
-      case 8:
-        return Number(view.getBigUint64(at, little));
-    }
+  function read(bytes: Uint8Array, start: number): number {
+    let at = start + first;
+    let unit = 1;
     let value = 0;
     for (let i = 0; i < size; i++) {
-      value = value * 256 + view.getUint8(little ? at + size - 1 - i : at + i);
+      value += bytes[at]! * unit;
+      at += step;
+      unit *= 256;
     }
     return value;
   }
@@ -208,12 +162,12 @@ export function lengthField(options: LengthFieldOptions = {}): Framing {
       for (let i = 0; i < messageBytesInHeader; i++) {
         bytes[start + strip + i] = message[i]!;
       }
-      write(bytes, start + position, value);
+      write(bytes, start, value);
       return before;
     },
     decodeHeader(bytes, start, end) {
       if (end - start < headerLength) return undefined;
-      const value = read(bytes, start + position);
+      const value = read(bytes, start);
       // Beyond this the sum below could come out as a wrong number.
       if (value > maxValue) {
         return { messageOffset: strip, messageLength: value };

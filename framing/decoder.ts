@@ -6,8 +6,13 @@ import {
   TruncatedFrameError,
   ViewTooShortError,
 } from "./errors.ts";
-import { BLOCK_LENGTH, giveMemory, ReadBuffer, takeMemory } from "./memory.ts";
-import { triggerScavenge } from "./scavenge.ts";
+import {
+  BLOCK_LENGTH,
+  giveMemory,
+  ReadBuffer,
+  takeMemory,
+  triggerScavenge,
+} from "./memory.ts";
 import type { FrameHeader, Framing, FramingOptions } from "./types.ts";
 
 /**
@@ -21,8 +26,6 @@ const MAX_COPIED_LENGTH = BLOCK_LENGTH / 2;
  * are missing.
  */
 const DIRECT_READ_LENGTH = 32 * 1024;
-
-const NO_BYTES = new Uint8Array(0);
 
 /**
  * Reads messages out of bytes. Give it bytes by {@linkcode push}, or by {@linkcode readTarget} and
@@ -48,9 +51,6 @@ export class FrameDecoder {
   #isCallerMemory = false;
   /** Memory of `#message`, or of the large message that was lent last, to be given back. */
   #borrowed: Uint8Array<ArrayBuffer> | undefined;
-
-  /** Whether a large message was lent since the last {@linkcode turn}. */
-  #isLent = false;
 
   /** Where in the stream the current frame begins. */
   #position = 0;
@@ -78,7 +78,6 @@ export class FrameDecoder {
       this.#direct = message;
       return message.subarray(this.#filled);
     }
-    this.#giveBack();
     return this.#buffer.target(this.isIdle);
   }
 
@@ -112,13 +111,15 @@ export class FrameDecoder {
   clear(): void {
     this.#scanned = this.#filled = 0;
     this.#header = this.#message = this.#borrowed = undefined;
-    this.#isLent = false;
     this.#buffer.clear();
   }
 
   /** The receiver asks again: it has no more use for what it was lent. */
   turn(): void {
-    this.#isLent = false;
+    if (this.#borrowed !== undefined && this.#message === undefined) {
+      giveMemory(this.#borrowed);
+      this.#borrowed = undefined;
+    }
     this.#buffer.turn();
   }
 
@@ -135,34 +136,31 @@ export class FrameDecoder {
     into?: Uint8Array<ArrayBuffer>,
     isOwned = true,
   ): Uint8Array<ArrayBuffer> | undefined {
-    this.#giveBack();
     const header = this.#header ??= this.#decodeHeader();
     if (header === undefined) return this.#keepRest();
     const { messageLength } = header;
-    if (this.#message === undefined) {
+    let message = this.#message;
+    if (message === undefined) {
       if (into !== undefined) checkView(into, messageLength);
       const frameLength = this.#frameLength(header);
       if (this.#buffer.end - this.#buffer.start >= frameLength) {
         return this.#takeFrame(header, into, isOwned);
       }
-      if (this.#isEnded) throw this.#truncated();
-      if (into === undefined && frameLength <= MAX_COPIED_LENGTH) {
-        return this.#keepRest();
-      }
+      const isCopied = into === undefined && frameLength <= MAX_COPIED_LENGTH;
+      if (isCopied || this.#isEnded) return this.#keepRest();
       this.#buffer.start += header.messageOffset;
       this.#isCallerMemory = into !== undefined;
-      this.#message = into?.subarray(0, messageLength) ??
+      message = into?.subarray(0, messageLength) ??
         this.#allocate(messageLength, isOwned);
+      this.#message = message;
       this.#filled = 0;
     } else if (into !== undefined && !this.#isCallerMemory) {
       checkView(into, messageLength);
     }
-    const message = this.#fillMessage(header);
-    if (message === undefined) return this.#keepRest();
-    if (into !== undefined && !this.#isCallerMemory) return fill(into, message);
+    if (!this.#fillMessage(message, header)) return this.#keepRest();
     if (this.#isCallerMemory) return message;
+    if (into !== undefined) return fill(into, message);
     if (isOwned) triggerScavenge(messageLength);
-    else this.#isLent = true;
     return message;
   }
 
@@ -180,45 +178,31 @@ export class FrameDecoder {
     if (into !== undefined) message = fill(into, arrived);
     else if (isOwned) message = new Uint8Array(arrived);
     else this.#buffer.lend();
-    if (this.#trailerLength > 0) this.#checkTrailer(message, end, header);
-    this.#buffer.start = end + this.#trailerLength;
-    this.#endFrame(header);
+    this.#endFrame(header, message, end);
     if (into === undefined && isOwned) triggerScavenge(messageLength);
     return message;
   }
 
-  /** Move what has arrived to `#message`, and return that once it is whole. */
-  #fillMessage(header: FrameHeader): Uint8Array<ArrayBuffer> | undefined {
-    const message = this.#message ?? NO_BYTES;
-    const available = Math.min(
-      message.length - this.#filled,
-      this.#buffer.end - this.#buffer.start,
-    );
-    if (available > 0) {
-      const end = this.#buffer.start + available;
-      message.set(
-        this.#buffer.bytes.subarray(this.#buffer.start, end),
-        this.#filled,
-      );
-      this.#filled += available;
+  /** Move what has arrived to `message`; whether the frame is whole. */
+  #fillMessage(message: Uint8Array, header: FrameHeader): boolean {
+    const { bytes, start } = this.#buffer;
+    const missing = message.length - this.#filled;
+    const end = Math.min(this.#buffer.end, start + missing);
+    if (end > start) {
+      message.set(bytes.subarray(start, end), this.#filled);
+      this.#filled += end - start;
       this.#buffer.start = end;
     }
-    if (
-      this.#filled < message.length ||
-      this.#buffer.end - this.#buffer.start < this.#trailerLength
-    ) {
-      if (this.#isEnded) throw this.#truncated();
-      return undefined;
-    }
-    if (this.#trailerLength > 0) {
-      this.#checkTrailer(message, this.#buffer.start, header);
-      this.#buffer.start += this.#trailerLength;
-    }
-    this.#endFrame(header);
-    return message;
+    const isWhole = this.#filled === message.length &&
+      this.#buffer.end - end >= this.#trailerLength;
+    if (isWhole) this.#endFrame(header, message, end);
+    return isWhole;
   }
 
-  #endFrame(header: FrameHeader) {
+  /** The trailer begins at `end`. */
+  #endFrame(header: FrameHeader, message: Uint8Array, end: number) {
+    if (this.#trailerLength > 0) this.#checkTrailer(message, end, header);
+    this.#buffer.start = end + this.#trailerLength;
     this.#position += this.#frameLength(header);
     this.#header = this.#message = undefined;
     this.#filled = this.#scanned = 0;
@@ -229,38 +213,27 @@ export class FrameDecoder {
   }
 
   #decodeHeader(): FrameHeader | undefined {
-    const available = this.#buffer.end - this.#buffer.start;
+    const { bytes, start, end } = this.#buffer;
+    const available = end - start;
     if (available === 0) return undefined;
-    const { maxHeaderLength, scansMessage } = this.#framing;
     let header;
     try {
-      header = this.#framing.decodeHeader(
-        this.#buffer.bytes,
-        this.#buffer.start,
-        this.#buffer.end,
-        this.#scanned,
-      );
+      header = this.#framing.decodeHeader(bytes, start, end, this.#scanned);
     } catch (error) {
       throw this.#locate(error);
     }
     if (header === undefined) {
       this.#scanned = available;
-      header = this.#isEnded
-        ? this.#framing.decodeEnd?.(
-          this.#buffer.bytes,
-          this.#buffer.start,
-          this.#buffer.end,
-        )
-        : undefined;
+      if (this.#isEnded) header = this.#framing.decodeEnd?.(bytes, start, end);
       if (header !== undefined) this.#trailerLength = 0;
     }
     if (header === undefined) {
+      const { maxHeaderLength, scansMessage } = this.#framing;
       const limit = scansMessage
         ? maxHeaderLength + this.#maxFrameLength + this.#trailerLength
         : maxHeaderLength;
       if (available < limit) return undefined;
       if (scansMessage) throw this.#tooLarge();
-      const { bytes, start } = this.#buffer;
       const shown = quote(bytes.subarray(start, start + maxHeaderLength));
       throw new FrameSyntaxError(
         `Cannot decode frame: its header is over ${maxHeaderLength} bytes, it reads ${shown}`,
@@ -280,20 +253,18 @@ export class FrameDecoder {
 
   /** However the bytes were split, this says the same. */
   #tooLarge(header?: FrameHeader): FrameTooLargeError {
-    const { scansMessage } = this.#framing;
     const maxFrameLength = this.#maxFrameLength;
-    const isCounted = header !== undefined && !scansMessage;
+    const isCounted = header !== undefined && !this.#framing.scansMessage;
     const length = isCounted ? header.messageLength : maxFrameLength + 1;
-    const shown = this.#buffer.bytes.subarray(
-      this.#buffer.start,
-      this.#buffer.start + (isCounted ? header.messageOffset : length),
-    );
+    const size = isCounted ? `${length}` : `at least ${length}`;
     const what = isCounted ? "header" : "frame";
+    const { bytes, start } = this.#buffer;
+    const end = start + (isCounted ? header.messageOffset : length);
+    const reads = end > start
+      ? `, its ${what} reads ${quote(bytes.subarray(start, end))}`
+      : "";
     return new FrameTooLargeError(
-      `Cannot receive message of ${
-        isCounted ? "" : "at least "
-      }${length} bytes: maxFrameLength is ${maxFrameLength}` +
-        (shown.length > 0 ? `, its ${what} reads ${quote(shown)}` : ""),
+      `Cannot receive message of ${size} bytes: maxFrameLength is ${maxFrameLength}${reads}`,
       { length, maxFrameLength },
     );
   }
@@ -348,16 +319,6 @@ export class FrameDecoder {
       );
       throw Object.assign(error, { cause });
     }
-  }
-
-  /** Give back the memory of a large message that was borrowed. */
-  #giveBack() {
-    if (
-      this.#borrowed === undefined || this.#isLent ||
-      this.#message !== undefined
-    ) return;
-    giveMemory(this.#borrowed);
-    this.#borrowed = undefined;
   }
 }
 

@@ -13,17 +13,10 @@ const COLON = 0x3a;
 /** Decimal digits of `Number.MAX_SAFE_INTEGER`. */
 const MAX_DIGITS = 16;
 
-/** Write a whole number in ASCII at `start`, and return how many bytes it took. */
-function encodeDecimal(
-  value: number,
-  bytes: Uint8Array,
-  start: number,
-): number {
-  const digits = String(value);
-  for (let i = 0; i < digits.length; i++) {
-    bytes[start + i] = digits.charCodeAt(i);
-  }
-  return digits.length;
+/** Write ASCII text at `start`, and return how many bytes it took. */
+function encodeAscii(text: string, bytes: Uint8Array, start: number): number {
+  for (let i = 0; i < text.length; i++) bytes[start + i] = text.charCodeAt(i);
+  return text.length;
 }
 
 /**
@@ -64,7 +57,7 @@ export function netstring(): Framing {
     maxHeaderLength: MAX_DIGITS + 1,
     trailerLength: 1,
     encodeHeader(message, bytes, start) {
-      const length = encodeDecimal(message.length, bytes, start);
+      const length = encodeAscii(String(message.length), bytes, start);
       bytes[start + length] = COLON;
       return length + 1;
     },
@@ -117,16 +110,11 @@ export function netstring(): Framing {
 const MAX_HEADER_BLOCK_LENGTH = 4096;
 
 const HEADER = /^([!#$%&'*+\-.^_`|~0-9A-Za-z]+):([^\r\n]*)$/;
+const DIGITS = /^[ \t]*[0-9]+[ \t]*$/;
 
-/** Latin-1: every byte is one character, so that offsets are those of bytes. */
-function textOf(bytes: Uint8Array, start: number, end: number): string {
-  return String.fromCharCode(...bytes.subarray(start, end));
-}
-
-function syntaxError(message: string, line: string, offset: number) {
-  const bytes = Uint8Array.from(line, (character) => character.charCodeAt(0));
+function syntaxError(message: string, line: Uint8Array, offset: number) {
   return new FrameSyntaxError(
-    `Cannot decode header block: ${message}: ${quote(bytes)}`,
+    `Cannot decode header block: ${message}: ${quote(line)}`,
     { offset },
   );
 }
@@ -142,38 +130,19 @@ function isBinary(byte: number): boolean {
 /**
  * Throw if a line is binary data, which may never end it.
  *
+ * @param start Where the frame begins.
  * @param at Where the line begins.
  * @param from From where on it has not been looked at.
  */
-function checkText(
-  bytes: Uint8Array,
-  { start, at, from = at }: { start: number; at: number; from?: number },
-) {
+function checkText(bytes: Uint8Array, start: number, at: number, from = at) {
   for (let i = Math.max(at, from); i < bytes.length; i++) {
     const byte = bytes[i] ?? 0;
     if (byte === LINE_FEED) return;
     if (!isBinary(byte)) continue;
     // The value of a header may hold it.
     if (bytes.subarray(at, i).includes(COLON)) return;
-    throw syntaxError(NO_HEADER, textOf(bytes, at, i + 1), at - start);
+    throw syntaxError(NO_HEADER, bytes.subarray(at, i + 1), at - start);
   }
-}
-
-/** The value of a line if it is a `Content-Length`. */
-function contentLengthOf(
-  [line, name = "", value = ""]: RegExpExecArray,
-  offset: number,
-): number | undefined {
-  if (name.toLowerCase() !== "content-length") return undefined;
-  const digits = /^[ \t]*([0-9]+)[ \t]*$/.exec(value)?.[1];
-  if (digits === undefined) {
-    throw syntaxError(
-      "its Content-Length is not made of digits",
-      line,
-      offset,
-    );
-  }
-  return Number(digits);
 }
 
 /**
@@ -214,21 +183,13 @@ function contentLengthOf(
  * @returns The framing.
  */
 export function contentLength(): Framing {
-  const name = Uint8Array.from(
-    "Content-Length: ",
-    (character) => character.charCodeAt(0),
-  );
+  const name = new TextEncoder().encode("Content-Length: ");
   return {
     maxHeaderLength: MAX_HEADER_BLOCK_LENGTH,
     encodeHeader(message, bytes, start) {
       bytes.set(name, start);
-      let at = start + name.length;
-      at += encodeDecimal(message.length, bytes, at);
-      for (let i = 0; i < 2; i++) {
-        bytes[at++] = CARRIAGE_RETURN;
-        bytes[at++] = LINE_FEED;
-      }
-      return at - start;
+      const rest = `${message.length}\r\n\r\n`;
+      return name.length + encodeAscii(rest, bytes, start + name.length);
     },
     decodeHeader(bytes, start, end, scanned = 0) {
       const limit = Math.min(end, start + MAX_HEADER_BLOCK_LENGTH);
@@ -238,46 +199,43 @@ export function contentLength(): Framing {
       // Lines are parsed once more only when another one is complete.
       if (arrived.indexOf(LINE_FEED, start + scanned) === -1) {
         at = Math.max(start, arrived.lastIndexOf(LINE_FEED) + 1);
-        checkText(arrived, { start, at, from: start + scanned });
-        return undefined;
       }
       for (;;) {
         const lineFeed = arrived.indexOf(LINE_FEED, at);
         if (lineFeed === -1) {
-          checkText(arrived, { start, at });
+          checkText(arrived, start, at, start + scanned);
           return undefined;
         }
         const offset = at - start;
-        if (bytes[lineFeed - 1] !== CARRIAGE_RETURN || lineFeed === at) {
-          checkText(arrived, { start, at });
-          const line = textOf(bytes, at, lineFeed);
-          throw syntaxError("a line does not end in \\r\\n", line, offset);
-        }
-        const line = textOf(bytes, at, lineFeed - 1);
-        if (line === "" && offset > 0) {
-          const messageOffset = lineFeed + 1 - start;
-          if (messageLength !== undefined) {
-            return { messageOffset, messageLength };
+        const isEnded = lineFeed > at &&
+          arrived[lineFeed - 1] === CARRIAGE_RETURN;
+        const line = arrived.subarray(at, isEnded ? lineFeed - 1 : lineFeed);
+        if (isEnded && line.length === 0 && offset > 0) {
+          if (messageLength === undefined) {
+            const block = arrived.subarray(start, at - 2);
+            throw syntaxError("it has no Content-Length", block, 0);
           }
-          const block = textOf(bytes, start, at - 2);
-          throw syntaxError("it has no Content-Length", block, 0);
+          return { messageOffset: lineFeed + 1 - start, messageLength };
         }
-        const match = HEADER.exec(line);
-        if (match === null) {
-          checkText(arrived, { start, at });
-          throw syntaxError(NO_HEADER, line, offset);
+        // Latin-1: every byte is one character.
+        const header = isEnded && HEADER.exec(String.fromCharCode(...line));
+        if (!header) {
+          checkText(arrived, start, at);
+          const wrong = isEnded ? NO_HEADER : "a line does not end in \\r\\n";
+          throw syntaxError(wrong, line, offset);
         }
         at = lineFeed + 1;
-        const value = contentLengthOf(match, offset);
-        if (value === undefined) continue;
-        if (messageLength !== undefined) {
-          throw syntaxError(
-            "it has more than one Content-Length",
-            line,
-            offset,
-          );
+        const [, name = "", value = ""] = header;
+        if (name.toLowerCase() !== "content-length") continue;
+        if (!DIGITS.test(value)) {
+          const wrong = "its Content-Length is not made of digits";
+          throw syntaxError(wrong, line, offset);
         }
-        messageLength = value;
+        if (messageLength !== undefined) {
+          const wrong = "it has more than one Content-Length";
+          throw syntaxError(wrong, line, offset);
+        }
+        messageLength = Number(value);
       }
     },
   };
@@ -349,30 +307,25 @@ export function delimiter(options: DelimiterOptions = {}): Framing {
     return -1;
   }
 
-  /** The delimiter must be found where the message ends, and not before. */
-  function check(message: Uint8Array) {
-    let at = find(message, 0);
-    if (at === -1 && length > 1) {
-      const tail = message.subarray(Math.max(0, message.length - length + 1));
-      const end = new Uint8Array(tail.length + length);
-      end.set(tail);
-      end.set(sequence, tail.length);
-      const found = find(end, 0);
-      if (found < tail.length) at = message.length - tail.length + found;
-    }
-    if (at === -1) return;
-    throw new RangeError(
-      `Cannot send message of ${message.length} bytes: it holds the delimiter at byte ${at}`,
-    );
-  }
-
   return {
     maxHeaderLength: 0,
     trailerLength: length,
     scansMessage: true,
     encodeHeader(message) {
-      check(message);
-      return 0;
+      // The delimiter must be found where the message ends, and not before.
+      let at = find(message, 0);
+      if (at === -1 && length > 1) {
+        const begin = Math.max(0, message.length - length + 1);
+        const tail = message.subarray(begin);
+        const end = new Uint8Array(tail.length + length);
+        end.set(tail);
+        end.set(sequence, tail.length);
+        at = begin + find(end, 0);
+      }
+      if (at === -1 || at === message.length) return 0;
+      throw new RangeError(
+        `Cannot send message of ${message.length} bytes: it holds the delimiter at byte ${at}`,
+      );
     },
     encodeTrailer(_message, bytes, start) {
       bytes.set(sequence, start);
@@ -384,12 +337,10 @@ export function delimiter(options: DelimiterOptions = {}): Framing {
         ? undefined
         : { messageOffset: 0, messageLength: at - start };
     },
-    ...(unterminated === "message" && {
-      decodeEnd: (_bytes: Uint8Array, start: number, end: number) => ({
-        messageOffset: 0,
-        messageLength: end - start,
-      }),
-    }),
+    decodeEnd(_bytes, start, end) {
+      if (unterminated === "error") return undefined;
+      return { messageOffset: 0, messageLength: end - start };
+    },
   };
 }
 
