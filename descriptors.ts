@@ -222,7 +222,7 @@ export async function spawnWithDescriptors<In, Out>(
     const launchOptions: LaunchOptions<In, Out> = {
       ...options,
       transport: "unix",
-      [HOOKS]: { attach: (place) => handshake.open(place, options) },
+      [HOOKS]: { attach: (place) => handshake.open(place) },
     };
     const child = await spawn(command, {
       ...launchOptions,

@@ -24,24 +24,10 @@ export class DescriptorHandshake {
   }
 
   /** Listen. Returns what the start of a child needs to know of it. */
-  open(
-    place: { directory: string; token: string },
-    { uid, gid }: {
-      uid?: number | undefined;
-      gid?: number | undefined;
-    },
-  ) {
-    const path = `${place.directory}/d`;
-    this.#token = new TextEncoder().encode(place.token);
+  open({ directory, token }: { directory: string; token: string }) {
+    const path = `${directory}/d`;
+    this.#token = new TextEncoder().encode(token);
     this.#listener = this.#libc.listen(path, MAX_CANDIDATES);
-    try {
-      if (uid !== undefined || gid !== undefined) {
-        Deno.chownSync(path, uid ?? null, gid ?? null);
-      }
-    } catch (error) {
-      this.#libc.close(this.#listener);
-      throw error;
-    }
     return {
       env: { [PATH_VARIABLE]: path },
       connected: (signal: AbortSignal) =>
