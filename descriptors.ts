@@ -82,6 +82,7 @@ import {
   spawn,
   type SpawnOptions,
 } from "./pair.ts";
+import { TOKEN_VARIABLE } from "./pair/environment.ts";
 import { serializationOf } from "./pair/outcome.ts";
 import { HOOKS, type LaunchOptions } from "./pair/hooks.ts";
 
@@ -112,8 +113,6 @@ export type {
   WithSerialization,
 } from "./channel.ts";
 export type { Child, SpawnOptions } from "./pair.ts";
-
-const TOKEN_VARIABLE = "SOCKETPAIR_TOKEN";
 
 /** Options for {@linkcode spawnWithDescriptors}: those of `spawn()`, over a Unix socket. */
 export type SpawnWithDescriptorsOptions<In, Out = In> = Omit<
@@ -232,16 +231,7 @@ export async function spawnWithDescriptors<In, Out>(
     if (descriptors === undefined) {
       throw new Error("Cannot connect to child: the wait for it ended early");
     }
-    return {
-      child,
-      descriptors,
-      async [Symbol.asyncDispose]() {
-        await Promise.all([
-          descriptors[Symbol.asyncDispose](),
-          child[Symbol.asyncDispose](),
-        ]);
-      },
-    };
+    return closedTogether({ descriptors, child });
   } catch (error) {
     await handshake.descriptors?.close();
     throw error;
@@ -317,18 +307,23 @@ export async function connectDescriptorsToParent<In, Out>(
       ...options,
       serialization: serializationOf(options),
     });
-    return {
-      channel,
-      descriptors,
-      async [Symbol.asyncDispose]() {
-        await Promise.all([
-          descriptors[Symbol.asyncDispose](),
-          channel[Symbol.asyncDispose](),
-        ]);
-      },
-    };
+    return closedTogether({ descriptors, channel });
   } catch (error) {
     await descriptors.close();
     throw error;
   }
+}
+
+/** Have them closed at the end of an `await using` block, side by side. */
+function closedTogether<Parts extends Record<string, AsyncDisposable>>(
+  parts: Parts,
+): Parts & AsyncDisposable {
+  return {
+    ...parts,
+    async [Symbol.asyncDispose]() {
+      await Promise.all(
+        Object.values(parts).map((part) => part[Symbol.asyncDispose]()),
+      );
+    },
+  };
 }
