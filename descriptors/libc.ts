@@ -2,7 +2,6 @@ import os from "node:os";
 import {
   closeOnExec,
   errnoOf,
-  type Library,
   loadLibrary,
   type Symbols,
   systemError,
@@ -24,22 +23,17 @@ export class Libc implements Disposable {
   static #shared: Libc | undefined;
   static #users = 0;
 
-  readonly #library: Library;
-  readonly #symbols: Symbols;
+  readonly #library = loadLibrary();
+  readonly #symbols = this.#library.symbols;
   readonly #message = new MessageBuffer();
   readonly #pollEntry = new DataView(new ArrayBuffer(c.POLLFD_SIZE));
   #poller: Poller | undefined;
 
   /** Get the library, which stays loaded until whatever got it is disposed. */
   static use(): Libc {
-    Libc.#shared ??= new Libc(loadLibrary());
+    Libc.#shared ??= new Libc();
     Libc.#users++;
     return Libc.#shared;
-  }
-
-  private constructor(library: Library) {
-    this.#library = library;
-    this.#symbols = library.symbols;
   }
 
   [Symbol.dispose](): void {

@@ -43,11 +43,8 @@ const SYMBOLS = {
   },
 } as const satisfies Deno.ForeignLibraryInterface;
 
-/** The C library, loaded. */
-export type Library = Deno.DynamicLibrary<typeof SYMBOLS>;
-
 /** The functions of the C library. */
-export type Symbols = Library["symbols"];
+export type Symbols = Deno.DynamicLibrary<typeof SYMBOLS>["symbols"];
 
 const ERROR_CLASSES = new Map([
   [os.constants.errno.EACCES, Deno.errors.PermissionDenied],
@@ -60,7 +57,7 @@ const ERROR_CLASSES = new Map([
 ]);
 
 /** Load the C library. */
-export function loadLibrary(): Library {
+export function loadLibrary(): Deno.DynamicLibrary<typeof SYMBOLS> {
   const { os, arch } = Deno.build;
   if (os !== "linux" && os !== "darwin") {
     throw new Deno.errors.NotSupported(
