@@ -66,8 +66,9 @@ export class Libc implements Disposable {
     }
   }
 
-  /** How it was opened: `O_ACCMODE`, `O_APPEND`. */
+  /** How it was opened: `O_ACCMODE`, `O_APPEND`. Throws unless it is open. */
   flags(action: string, descriptor: number): number {
+    checkDescriptor(action, descriptor);
     const flags = this.#symbols.fcntl(descriptor, c.F_GETFL);
     if (flags !== -1) return flags;
     throw new Deno.errors.BadResource(

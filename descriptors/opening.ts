@@ -51,7 +51,6 @@ import { O_ACCMODE, O_APPEND, O_RDONLY, O_WRONLY } from "./structures.ts";
  */
 export async function openFile(descriptor: number): Promise<Deno.FsFile> {
   const action = "Cannot open descriptor";
-  checkDescriptor(action, descriptor);
   using libc = Libc.use();
   const flags = libc.flags(action, descriptor);
   const position = libc.position(descriptor);
@@ -115,7 +114,6 @@ export async function openFile(descriptor: number): Promise<Deno.FsFile> {
  */
 export function openSocket(descriptor: number): net.Socket {
   const action = "Cannot open descriptor";
-  checkDescriptor(action, descriptor);
   using libc = Libc.use();
   const access = libc.flags(action, descriptor) & O_ACCMODE;
   if (libc.position(descriptor) !== undefined || isatty(descriptor)) {
@@ -183,7 +181,6 @@ export function openSocket(descriptor: number): net.Socket {
  */
 export function listen(descriptor: number): net.Server {
   const action = "Cannot listen on descriptor";
-  checkDescriptor(action, descriptor);
   using libc = Libc.use();
   libc.flags(action, descriptor);
   if (!libc.isListening(descriptor)) {
