@@ -45,16 +45,8 @@ export class DescriptorHandshake {
         return;
       }
       signal.throwIfAborted();
-      const { done, cancel } = this.#libc.poller.wait(
-        [this.#listener, ...this.#candidates.keys()],
-        POLLIN,
-      );
-      signal.addEventListener("abort", cancel);
-      try {
-        await done;
-      } finally {
-        signal.removeEventListener("abort", cancel);
-      }
+      const sockets = [this.#listener, ...this.#candidates.keys()];
+      await this.#libc.poller.wait(sockets, POLLIN, signal);
     }
   }
 

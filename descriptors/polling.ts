@@ -10,14 +10,6 @@ const ACTION = "Cannot wait for descriptors";
  */
 const LIMIT = 10_000;
 
-/** A wait for descriptors. */
-export interface Wait {
-  /** Settles when nothing uses the descriptors any more: only then may they be closed. */
-  readonly done: Promise<void>;
-  /** End it early. */
-  cancel(): void;
-}
-
 interface Waiter {
   readonly descriptors: readonly number[];
   readonly events: number;
@@ -63,20 +55,32 @@ export class Poller implements Disposable {
     this.#symbols.free(this.#memory);
   }
 
-  /** Wait until one of the descriptors is ready for `events`. */
-  wait(descriptors: readonly number[], events: number): Wait {
-    const { promise: done, resolve, reject } = Promise.withResolvers<void>();
+  /**
+   * Wait until one of the descriptors is ready for `events`, or the signal aborts. Nothing uses
+   * them any more when this settles: only then may they be closed.
+   */
+  async wait(
+    descriptors: readonly number[],
+    events: number,
+    signal: AbortSignal,
+  ): Promise<void> {
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
     const waiter = { descriptors, events, resolve, reject };
     this.#waiters.add(waiter);
     if (this.#polled.size > 0) this.#wakeUp();
     if (!this.#isRunning) this.#run();
-    const cancel = () => {
+    const onAbort = () => {
       this.#waiters.delete(waiter);
       // Outside of a poll() there is nothing to wake up: the wait is over at once.
       if (this.#polled.has(waiter)) this.#wakeUp();
       else resolve();
     };
-    return { done, cancel };
+    signal.addEventListener("abort", onAbort);
+    try {
+      await promise;
+    } finally {
+      signal.removeEventListener("abort", onAbort);
+    }
   }
 
   #wakeUp() {
