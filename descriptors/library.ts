@@ -7,7 +7,7 @@ const SYMBOLS = {
     parameters: [],
     result: "pointer",
   },
-  realloc: { parameters: ["pointer", "usize"], result: "pointer" },
+  malloc: { parameters: ["usize"], result: "pointer" },
   free: { parameters: ["pointer"], result: "void" },
   strerror: { parameters: ["i32"], result: "pointer" },
   close: { parameters: ["i32"], result: "i32" },

@@ -29,12 +29,6 @@ export class Poller implements Disposable {
   /** A byte from `#wakeupWrite` makes it ready, which ends a `poll()`. */
   readonly #wakeupRead: number;
   readonly #wakeupWrite: number;
-  /**
-   * For `struct pollfd[]`. It belongs to the C library, not to this isolate: a Worker can be
-   * terminated while `poll()` is to write here later. Then nobody frees it.
-   */
-  #memory: Deno.PointerValue = null;
-  #entries = new DataView(new ArrayBuffer(0));
   #isRunning = false;
   #isWakingUp = false;
 
@@ -52,7 +46,6 @@ export class Poller implements Disposable {
   [Symbol.dispose](): void {
     this.#symbols.close(this.#wakeupRead);
     this.#symbols.close(this.#wakeupWrite);
-    this.#symbols.free(this.#memory);
   }
 
   /**
@@ -105,18 +98,29 @@ export class Poller implements Disposable {
     const entries = [...waiters].flatMap((waiter) =>
       waiter.descriptors.map((descriptor) => ({ descriptor, waiter }))
     );
-    const count = BigInt(entries.length + 1);
+    const { free, malloc, poll, pollInThread, read } = this.#symbols;
+    const count = entries.length + 1;
+    const size = c.POLLFD_SIZE * count;
+    // It belongs to the C library, not to this isolate: a Worker can be terminated while poll()
+    // is to write here later. Then nobody frees it.
+    const memory = malloc(BigInt(size));
     this.#polled = waiters;
     try {
-      const view = this.#reserve(entries.length + 1);
+      if (memory === null) throw systemError(this.#symbols, ACTION);
+      const view = new DataView(
+        Deno.UnsafePointerView.getArrayBuffer(memory, size),
+      );
       c.setPollEntry(view, 0, this.#wakeupRead, c.POLLIN);
       for (const [index, { descriptor, waiter }] of entries.entries()) {
         c.setPollEntry(view, index + 1, descriptor, waiter.events);
       }
-      const { poll, pollInThread, read } = this.#symbols;
-      const ready = await pollInThread(this.#memory, count, LIMIT);
+      const ready = await pollInThread(memory, BigInt(count), LIMIT);
       // That errno was another thread's: ask again on this one.
-      if (ready === -1 && poll(view, count, 0) === -1) this.#throwUnlessEintr();
+      if (ready === -1 && poll(view, BigInt(count), 0) === -1) {
+        const code = errnoOf(this.#symbols);
+        const { EINTR } = os.constants.errno;
+        if (code !== EINTR) throw systemError(this.#symbols, ACTION, code);
+      }
 
       if (c.pollResult(view, 0) !== 0) {
         read(this.#wakeupRead, new Uint8Array(1), 1n);
@@ -135,25 +139,8 @@ export class Poller implements Disposable {
         waiter.reject(error);
       }
     } finally {
+      free(memory);
       this.#polled = new Set();
     }
-  }
-
-  /** Get memory for so many entries. */
-  #reserve(count: number): DataView {
-    const size = c.POLLFD_SIZE * count;
-    if (size <= this.#entries.byteLength) return this.#entries;
-    const memory = this.#symbols.realloc(this.#memory, BigInt(size));
-    if (memory === null) throw systemError(this.#symbols, ACTION);
-    this.#memory = memory;
-    return this.#entries = new DataView(
-      Deno.UnsafePointerView.getArrayBuffer(memory, size),
-    );
-  }
-
-  #throwUnlessEintr() {
-    const code = errnoOf(this.#symbols);
-    if (code === os.constants.errno.EINTR) return;
-    throw systemError(this.#symbols, ACTION, code);
   }
 }
