@@ -79,13 +79,10 @@ export class DescriptorHandshake {
   #receiveToken(socket: number, start: Uint8Array): Uint8Array | undefined {
     try {
       const missing = this.#token.length - start.length;
-      const message = this.#libc.receive(socket, missing);
-      if (message === undefined) return start;
-      for (const descriptor of message.descriptors) {
-        this.#libc.close(descriptor);
-      }
-      if (message.bytes.length === 0) return undefined;
-      return Uint8Array.of(...start, ...message.bytes);
+      const bytes = this.#libc.receiveBytes(socket, missing);
+      if (bytes === undefined) return start;
+      if (bytes.length === 0) return undefined;
+      return Uint8Array.of(...start, ...bytes);
     } catch {
       return undefined;
     }

@@ -186,6 +186,13 @@ export class Libc implements Disposable {
     return message;
   }
 
+  /** Receive up to `length` bytes, and close the descriptors that come with them. */
+  receiveBytes(socket: number, length: number): Uint8Array | undefined {
+    const message = this.receive(socket, length);
+    for (const descriptor of message?.descriptors ?? []) this.close(descriptor);
+    return message?.bytes;
+  }
+
   /** What the descriptor is ready for now, of `events` and whatever ends it; 0: nothing. */
   poll(descriptor: number, events: number): number {
     c.setPollEntry(this.#pollEntry, 0, descriptor, events);

@@ -206,11 +206,8 @@ export class DescriptorSocket implements AsyncDisposable {
     const dropping = new OperationQueue(poller, this.#socket, POLLIN);
     const sent = new AbortController();
     dropping.perform(() => {
-      const message = this.#libc.receive(this.#socket, 1);
-      for (const descriptor of message?.descriptors ?? []) {
-        this.#libc.close(descriptor);
-      }
-      return message?.bytes.length === 0 ? true : undefined;
+      const bytes = this.#libc.receiveBytes(this.#socket, 1);
+      return bytes?.length === 0 ? true : undefined;
     }, sent.signal);
     await this.#sending.finish();
     sent.abort();
