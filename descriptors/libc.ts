@@ -78,7 +78,7 @@ export class Libc implements Disposable {
 
   /** Where it will be read or written next; `undefined` where there is no such thing. */
   position(descriptor: number): bigint | undefined {
-    const position = this.#symbols.lseek(descriptor, 0n, c.SEEK_CUR);
+    const position = this.#symbols.lseek(descriptor, 0n, Deno.SeekMode.Current);
     return position === -1n ? undefined : position;
   }
 
