@@ -1,11 +1,5 @@
 import os from "node:os";
-import {
-  closeOnExec,
-  errnoOf,
-  loadLibrary,
-  type Symbols,
-  systemError,
-} from "./library.ts";
+import { closeOnExec, errnoOf, loadLibrary, systemError } from "./library.ts";
 import { type Message, MessageBuffer } from "./message.ts";
 import { Poller } from "./polling.ts";
 import * as c from "./structures.ts";
@@ -87,17 +81,20 @@ export class Libc implements Disposable {
     return Math.min(this.#symbols.getdtablesize(), MAX_DESCRIPTORS);
   }
 
-  localAddress(descriptor: number): c.Address | undefined {
-    return addressBy(this.#symbols.getsockname, descriptor);
-  }
-
-  remoteAddress(descriptor: number): c.Address | undefined {
-    return addressBy(this.#symbols.getpeername, descriptor);
+  /** The address of a socket, or of its peer; `undefined` where there is none. */
+  address(
+    get: "getsockname" | "getpeername",
+    descriptor: number,
+  ): c.Address | undefined {
+    const bytes = new Uint8Array(c.SOCKADDR_SIZE);
+    const length = new Uint32Array([bytes.length]);
+    const failed = this.#symbols[get](descriptor, bytes, length) === -1;
+    return failed ? undefined : c.readAddress(bytes);
   }
 
   isListening(descriptor: number): boolean {
-    return this.localAddress(descriptor) !== undefined &&
-      this.remoteAddress(descriptor) === undefined &&
+    return this.address("getsockname", descriptor) !== undefined &&
+      this.address("getpeername", descriptor) === undefined &&
       // A connection that was reset has no address either. SO_ACCEPTCONN would tell,
       // but not on macOS.
       (this.poll(descriptor, 0) & c.POLLHUP) === 0;
@@ -199,17 +196,6 @@ export class Libc implements Disposable {
     const count = this.#symbols.poll(this.#pollEntry, 1n, 0);
     return count > 0 ? c.pollResult(this.#pollEntry, 0) : 0;
   }
-}
-
-function addressBy(
-  get: Symbols["getsockname"] | Symbols["getpeername"],
-  descriptor: number,
-): c.Address | undefined {
-  const bytes = new Uint8Array(c.SOCKADDR_SIZE);
-  const length = new Uint32Array([bytes.length]);
-  return get(descriptor, bytes, length) === -1
-    ? undefined
-    : c.readAddress(bytes);
 }
 
 /** Throw unless it can be the number of a descriptor. */

@@ -85,7 +85,7 @@ export class DescriptorSocket implements AsyncDisposable {
     const action = "Cannot use descriptor";
     using libc = Libc.use();
     libc.flags(action, descriptor);
-    if (libc.localAddress(descriptor)?.family !== AF_UNIX) {
+    if (libc.address("getsockname", descriptor)?.family !== AF_UNIX) {
       throw new TypeError(`${action} ${descriptor}: it is not a Unix socket`);
     }
     this.#socket = descriptor;
