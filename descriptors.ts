@@ -300,8 +300,7 @@ export async function connectDescriptorsToParent<In, Out>(
     );
   }
   Deno.env.delete(PATH_VARIABLE);
-  using libc = Libc.use();
-  const descriptors = connectTo(libc, path, token);
+  const descriptors = connectTo(path, token);
   try {
     const channel = await connectToParent({
       ...options,

@@ -1,4 +1,4 @@
-import type { Libc } from "./libc.ts";
+import { Libc } from "./libc.ts";
 import { DescriptorSocket } from "./socket.ts";
 import { POLLIN } from "./structures.ts";
 
@@ -108,11 +108,8 @@ function isEqual(left: Uint8Array, right: Uint8Array): boolean {
 }
 
 /** Connect to the parent, and send it the token. */
-export function connectTo(
-  libc: Libc,
-  path: string,
-  token: string,
-): DescriptorSocket {
+export function connectTo(path: string, token: string): DescriptorSocket {
+  using libc = Libc.use();
   const socket = libc.connect(path);
   try {
     // The buffer of a new socket has room for it.
