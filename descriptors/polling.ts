@@ -10,11 +10,9 @@ const ACTION = "Cannot wait for descriptors";
  */
 const LIMIT = 10_000;
 
-interface Waiter {
+interface Waiter extends PromiseWithResolvers<void> {
   readonly descriptors: readonly number[];
   readonly events: number;
-  resolve(): void;
-  reject(reason: unknown): void;
 }
 
 /**
@@ -57,8 +55,7 @@ export class Poller implements Disposable {
     events: number,
     signal: AbortSignal,
   ): Promise<void> {
-    const { promise, resolve, reject } = Promise.withResolvers<void>();
-    const waiter = { descriptors, events, resolve, reject };
+    const waiter = { descriptors, events, ...Promise.withResolvers<void>() };
     this.#waiters.add(waiter);
     if (this.#polled.size > 0) this.#wakeUp();
     if (!this.#isRunning) this.#run();
@@ -66,11 +63,11 @@ export class Poller implements Disposable {
       this.#waiters.delete(waiter);
       // Outside of a poll() there is nothing to wake up: the wait is over at once.
       if (this.#polled.has(waiter)) this.#wakeUp();
-      else resolve();
+      else waiter.resolve();
     };
     signal.addEventListener("abort", onAbort);
     try {
-      await promise;
+      await waiter.promise;
     } finally {
       signal.removeEventListener("abort", onAbort);
     }
