@@ -209,15 +209,9 @@ export class Channel<In = Uint8Array<ArrayBuffer>, Out = In>
     const serialization = options.serialization ??
       // Then the types are those of bytes(), as the overloads say.
       BYTES as Serialization<In, Out>;
-    // Each has a framing of its own, which keeps a DataView of what it looked at last.
-    const encoder = new FrameEncoder(
-      options.framing ?? lengthField(),
-      options,
-    );
-    const decoder = new FrameDecoder(
-      options.framing ?? lengthField(),
-      options,
-    );
+    const framing = options.framing ?? lengthField();
+    const encoder = new FrameEncoder(framing, options);
+    const decoder = new FrameDecoder(framing, options);
     this.#connection = isConnection(stream) ? stream : undefined;
     this.#transport = isConnection(stream)
       ? connectionTransport(stream)
@@ -233,8 +227,7 @@ export class Channel<In = Uint8Array<ArrayBuffer>, Out = In>
         this.#settle();
       },
     });
-    this.#receiving = new Receiving(this.#transport, {
-      decoder,
+    this.#receiving = new Receiving(this.#transport, decoder, {
       lends: this.#lends,
       onEnd: () => this.#settle(),
       onFailure: (reason) => this.#fail(reason),

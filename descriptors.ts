@@ -76,15 +76,10 @@ import {
 } from "./descriptors/handshake.ts";
 import { Libc } from "./descriptors/libc.ts";
 import type { DescriptorSocket } from "./descriptors/socket.ts";
-import {
-  type Child,
-  connectToParent,
-  spawn,
-  type SpawnOptions,
-} from "./pair.ts";
+import { type Child, connectToParent, type SpawnOptions } from "./pair.ts";
 import { TOKEN_VARIABLE } from "./pair/environment.ts";
 import { serializationOf } from "./pair/outcome.ts";
-import { HOOKS, type LaunchOptions } from "./pair/hooks.ts";
+import { start } from "./pair/start.ts";
 
 export { descriptorOf } from "./descriptors/descriptor_of.ts";
 export {
@@ -218,14 +213,8 @@ export async function spawnWithDescriptors<In, Out>(
   using libc = Libc.use();
   const handshake = new DescriptorHandshake(libc);
   try {
-    const launchOptions: LaunchOptions<In, Out> = {
-      ...options,
-      transport: "unix",
-      [HOOKS]: { attach: (place) => handshake.open(place) },
-    };
-    const child = await spawn(command, {
-      ...launchOptions,
-      serialization: serializationOf(options),
+    const child = await start(command, { ...options, transport: "unix" }, {
+      attach: (place) => handshake.open(place),
     });
     const { descriptors } = handshake;
     if (descriptors === undefined) {

@@ -45,7 +45,7 @@ import type {
   SpawnModuleOptions,
   SpawnOptions,
 } from "./pair/options.ts";
-import { type Child, openChannel, serializationOf } from "./pair/outcome.ts";
+import { type Child, openChannel } from "./pair/outcome.ts";
 
 export type {
   Channel,
@@ -264,10 +264,8 @@ export async function spawnModule<In, Out>(
   }
   const { planModule } = await loadSandbox();
   const plan = await planModule(specifier, options);
-  return await spawn(plan.command, {
-    ...plan.options,
-    serialization: serializationOf(options),
-  });
+  const { start } = await loadStart();
+  return await start(plan.command, plan.options, plan.hooks);
 }
 
 /**

@@ -18,6 +18,15 @@ interface Receiver {
   reject(reason: unknown): void;
 }
 
+interface ReceivingOptions {
+  /** Whether messages are lent until the next request. */
+  readonly lends: boolean;
+  onEnd(): void;
+  onFailure(reason: unknown): void;
+  /** What is said in place of the end. */
+  endFailure(): Failure | undefined;
+}
+
 /**
  * The receiving half of a channel: a message is decoded when it is asked for, and bytes are
  * read while somebody waits, so that what nobody asks for stays with the peer.
@@ -28,12 +37,7 @@ interface Receiver {
 export class Receiving {
   readonly #transport: Transport;
   readonly #decoder: FrameDecoder;
-  /** Whether messages are lent until the next request. */
-  readonly #lends: boolean;
-  readonly #onEnd: () => void;
-  readonly #onFailure: (reason: unknown) => void;
-  /** What is said in place of the end. */
-  readonly #endFailure: () => Failure | undefined;
+  readonly #options: ReceivingOptions;
 
   /** How often a message was asked for. */
   requests = 0;
@@ -47,20 +51,12 @@ export class Receiving {
 
   constructor(
     transport: Transport,
-    options: {
-      decoder: FrameDecoder;
-      lends: boolean;
-      onEnd(): void;
-      onFailure(reason: unknown): void;
-      endFailure(): Failure | undefined;
-    },
+    decoder: FrameDecoder,
+    options: ReceivingOptions,
   ) {
     this.#transport = transport;
-    this.#decoder = options.decoder;
-    this.#lends = options.lends;
-    this.#onEnd = options.onEnd;
-    this.#onFailure = options.onFailure;
-    this.#endFailure = options.endFailure;
+    this.#decoder = decoder;
+    this.#options = options;
   }
 
   /** Whether nobody will receive any more. */
@@ -101,7 +97,7 @@ export class Receiving {
       }
     }
     if (this.#state === "ended") {
-      const failure = this.#endFailure();
+      const failure = this.#options.endFailure();
       return failure
         ? rejectedPromise(failure.reason)
         : Promise.resolve(onEnd());
@@ -142,7 +138,7 @@ export class Receiving {
   cancel(reason: unknown) {
     this.discard();
     if (this.#transport.cancel(reason)) this.#state = "ended";
-    this.#onEnd();
+    this.#options.onEnd();
   }
 
   /** Read and drop what comes, so that a peer who is busy sending gets to reading. */
@@ -163,9 +159,9 @@ export class Receiving {
     into: Uint8Array<ArrayBuffer> | undefined,
   ): Uint8Array<ArrayBuffer> | undefined {
     try {
-      return this.#decoder.next(into, !this.#lends);
+      return this.#decoder.next(into, !this.#options.lends);
     } catch (error) {
-      if (!(error instanceof ViewTooShortError)) this.#onFailure(error);
+      if (!(error instanceof ViewTooShortError)) this.#options.onFailure(error);
       throw error;
     }
   }
@@ -230,12 +226,12 @@ export class Receiving {
       if (this.#failure) return;
     }
     this.#state = "ended";
-    const failure = this.#endFailure();
+    const failure = this.#options.endFailure();
     for (let receiver; (receiver = this.#receivers.shift()) !== undefined;) {
       if (failure) rejectHandled(receiver, failure.reason);
       else receiver.resolve(receiver.onEnd());
     }
-    this.#onEnd();
+    this.#options.onEnd();
   }
 
   #fail(reason: unknown) {
@@ -243,9 +239,9 @@ export class Receiving {
     // After close() nobody cares what does not come any more.
     if (this.#state === "discarding") {
       this.#state = "ended";
-      this.#onEnd();
+      this.#options.onEnd();
     } else {
-      this.#onFailure(this.#endFailure()?.reason ?? reason);
+      this.#options.onFailure(this.#options.endFailure()?.reason ?? reason);
     }
   }
 }

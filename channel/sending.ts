@@ -61,6 +61,13 @@ interface Waiter extends PromiseWithResolvers<void> {
   readonly target: number;
 }
 
+interface SendingOptions<Out> {
+  readonly serialization: Serialization<unknown, Out>;
+  readonly encoder: FrameEncoder;
+  readonly highWaterMark: number;
+  onEnd(failure: Failure | undefined): void;
+}
+
 /**
  * The sending half of a channel: messages are framed into a batch, full batches wait to be
  * written, and the pump writes those and then the batch.
@@ -72,10 +79,7 @@ export class Sending<Out> {
   /** Why sending failed, if it did. */
   failure: Failure | undefined;
   readonly #transport: Transport;
-  readonly #serialization: Serialization<unknown, Out>;
-  readonly #encoder: FrameEncoder;
-  readonly #highWaterMark: number;
-  readonly #onEnd: (failure: Failure | undefined) => void;
+  readonly #options: SendingOptions<Out>;
 
   #state: "open" | "ending" | "ended" = "open";
   /** Why the whole channel failed, if it did. */
@@ -94,20 +98,9 @@ export class Sending<Out> {
   /** Ends the wait for the transport to close. */
   #endClosing = () => {};
 
-  constructor(
-    transport: Transport,
-    options: {
-      serialization: Serialization<unknown, Out>;
-      encoder: FrameEncoder;
-      highWaterMark: number;
-      onEnd(failure: Failure | undefined): void;
-    },
-  ) {
+  constructor(transport: Transport, options: SendingOptions<Out>) {
     this.#transport = transport;
-    this.#serialization = options.serialization;
-    this.#encoder = options.encoder;
-    this.#highWaterMark = options.highWaterMark;
-    this.#onEnd = options.onEnd;
+    this.#options = options;
   }
 
   get isEnded(): boolean {
@@ -123,7 +116,12 @@ export class Sending<Out> {
     if (this.#state !== "open") return rejectedPromise(this.#whyNotOpen());
     let target;
     try {
-      const bytes = this.#serialization.serialize(message);
+      const bytes = this.#options.serialization.serialize(message);
+      if (!(bytes instanceof Uint8Array)) {
+        throw new TypeError(
+          "Cannot send message: its serialization made no Uint8Array of it",
+        );
+      }
       // It may have ended the channel.
       if (this.#state !== "open") throw this.#whyNotOpen();
       // What is the message itself is the caller's until send() resolves, not borrowed.
@@ -161,7 +159,7 @@ export class Sending<Out> {
     }
     if (this.#abortion) throw this.#abortion.reason;
     this.#state = "ended";
-    this.#onEnd(undefined);
+    this.#options.onEnd(undefined);
   }
 
   /** The whole channel has failed: drop what is queued. */
@@ -175,7 +173,7 @@ export class Sending<Out> {
   #fail(reason: unknown) {
     if (this.#abortion || this.failure) return;
     this.#end({ reason });
-    this.#onEnd(this.failure);
+    this.#options.onEnd(this.failure);
   }
 
   #end(failure: Failure) {
@@ -198,16 +196,16 @@ export class Sending<Out> {
 
   /** Queue a frame and return the position that its sender waits for. */
   #enqueue(message: Uint8Array, isCallers: boolean): number {
-    const space = message.length + this.#encoder.maxOverhead;
+    const space = message.length + this.#options.encoder.maxOverhead;
     if (space <= BLOCK_LENGTH) {
       const limit = this.#pending.length > 0 ? BLOCK_LENGTH : BATCH_TARGET;
       if (this.#batched + space > limit) this.#sealBatch();
       const start = this.#batched;
       const batch = this.#reserve(start + space);
-      this.#batched = this.#encoder.encodeInto(message, batch, start);
+      this.#batched = this.#options.encoder.encodeInto(message, batch, start);
       this.#queued += this.#batched - start;
     } else if (this.#canReference(space, isCallers)) {
-      const parts = this.#encoder.encodeParts(message);
+      const parts = this.#options.encoder.encodeParts(message);
       this.#sealBatch();
       for (const bytes of parts) {
         if (bytes.length > 0) this.#pending.push({ bytes, memory: undefined });
@@ -218,12 +216,15 @@ export class Sending<Out> {
       const memory = this.#transport.reusesMemory
         ? takeMemory(space)
         : new Uint8Array(space);
-      const length = this.#encoder.encodeInto(message, memory, 0);
+      const length = this.#options.encoder.encodeInto(message, memory, 0);
       this.#sealBatch();
       this.#pending.push({ bytes: memory.subarray(0, length), memory });
       this.#queued += length;
     }
-    return Math.min(this.#queued, this.#queued - this.#highWaterMark + 1);
+    return Math.min(
+      this.#queued,
+      this.#queued - this.#options.highWaterMark + 1,
+    );
   }
 
   /**
@@ -233,8 +234,8 @@ export class Sending<Out> {
    */
   #canReference(space: number, isCallers: boolean): boolean {
     return this.#transport.reusesMemory &&
-      (isCallers || !this.#serialization.borrows) &&
-      this.#queued + space - this.#written >= this.#highWaterMark;
+      (isCallers || !this.#options.serialization.borrows) &&
+      this.#queued + space - this.#written >= this.#options.highWaterMark;
   }
 
   /**

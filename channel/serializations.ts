@@ -29,8 +29,8 @@ export interface Serialization<In, Out = In> {
    * is written.
    *
    * @param message The message.
-   * @returns The bytes. Nothing may write to them until they are sent; with `borrows`, until
-   * the next call.
+   * @returns The bytes: anything else rejects the `send()` with `TypeError`. Nothing may write
+   * to them until they are sent; with `borrows`, until the next call.
    */
   serialize(message: Out): Uint8Array;
   /**

@@ -57,12 +57,26 @@ export function rejectedPromise(reason: unknown): Promise<never> {
 
 /** Reject a promise that may not be awaited. */
 export function rejectHandled(
-  { promise, reject }: {
-    promise: Promise<unknown>;
-    reject(reason: unknown): void;
-  },
+  { promise, reject }: Pick<
+    PromiseWithResolvers<unknown>,
+    "promise" | "reject"
+  >,
   reason: unknown,
 ) {
   markHandled(promise);
   reject(reason);
+}
+
+/** What the first of some promises resolves to, or nothing after a time in ms. */
+export async function within<T>(
+  delay: number,
+  ...promises: Promise<T>[]
+): Promise<T | undefined> {
+  const { promise: late, resolve } = Promise.withResolvers<undefined>();
+  const timer = setTimeout(() => resolve(undefined), delay);
+  try {
+    return await Promise.race<T | undefined>([...promises, late]);
+  } finally {
+    clearTimeout(timer);
+  }
 }

@@ -2,12 +2,12 @@
 
 import type { Channel, Connection } from "../channel.ts";
 import { ChildConnection, Exit } from "./connection.ts";
-import { delaysOf } from "./checks.ts";
 import { log, messageOf } from "./environment.ts";
 import type { HandshakeServer } from "./handshake.ts";
-import { type Attachment, HOOKS, type LaunchOptions } from "./hooks.ts";
+import type { Attachment, LaunchHooks } from "./hooks.ts";
 import type { SpawnOptions } from "./options.ts";
 import { Child, ConnectError, describeStatus, openChannel } from "./outcome.ts";
+import { emptyPipes, type PipeOptions, releasePipes } from "./pipes.ts";
 
 /** The only kind of {@linkcode Child}; users cannot construct it. */
 export class ConnectedChild<In, Out> extends Child<In, Out> {
@@ -30,14 +30,14 @@ export class ConnectedChild<In, Out> extends Child<In, Out> {
   constructor(
     { process, exit, kill, finished }: Started,
     conn: Connection,
-    options: SpawnOptions<In, Out> & { isUnix: boolean },
+    options: SpawnOptions<In, Out> & { isUnix: boolean; gracePeriod: number },
   ) {
     super();
     this.process = process;
     this.#exit = exit;
     this.#kill = kill;
     this.#finished = finished;
-    this.#gracePeriod = delaysOf(options).gracePeriod;
+    this.#gracePeriod = options.gracePeriod;
     const { isUnix, detached: isGroup, signal } = options;
     this.#connection = new ChildConnection(conn, exit, { isUnix, isGroup });
     this.channel = openChannel(this.#connection, options);
@@ -125,50 +125,6 @@ export class ConnectedChild<In, Out> extends Child<In, Out> {
   }
 }
 
-/** Which of the standard streams are piped. */
-type PipeOptions = Pick<
-  SpawnOptions<unknown>,
-  "stdin" | "stdout" | "stderr"
->;
-
-/**
- * Close a pipe to a child, and read and drop what comes by others, so that the child does not
- * wait for it: those that nobody uses.
- *
- * @returns A function that closes the pipes.
- */
-function emptyPipes(
-  process: Deno.ChildProcess,
-  { stdin, stdout, stderr }: PipeOptions,
-): () => void {
-  if (stdin === "piped" && !process.stdin.locked) {
-    // It may be closed.
-    process.stdin.close().catch(() => {});
-  }
-  const outputs = [
-    ...stdout === "piped" ? [process.stdout] : [],
-    ...stderr === "piped" ? [process.stderr] : [],
-  ];
-  const readers = outputs.filter(({ locked }) => !locked)
-    .map((output) => output.getReader());
-  for (const reader of readers) void drop(reader);
-  return () => {
-    for (const reader of readers) {
-      // Somebody else may hold the child's end.
-      reader.cancel().catch(() => {});
-      reader.releaseLock();
-    }
-  };
-}
-
-async function drop(reader: ReadableStreamDefaultReader<Uint8Array>) {
-  try {
-    while (!(await reader.read()).done);
-  } catch {
-    // Nobody waits for it.
-  }
-}
-
 /** The signals that end a child, one after the other. */
 interface Ladder {
   /** Resolves after SIGKILL; rejects if the system refuses a signal. */
@@ -194,10 +150,11 @@ export interface Started {
 export function watch<In, Out>(
   process: Deno.ChildProcess,
   command: string | URL,
-  { [HOOKS]: hooks, detached }: LaunchOptions<In, Out>,
+  { detached }: SpawnOptions<In, Out>,
+  hooks: LaunchHooks,
 ): Started {
-  const kind = hooks?.module === undefined ? "" : "module ";
-  const full = shorten(hooks?.module ?? String(command));
+  const kind = hooks.module === undefined ? "" : "module ";
+  const full = shorten(hooks.module ?? String(command));
   const short = full.replace(/[?#].*$/, "").split(/[\\/]/).at(-1);
   const exit = new Exit(process, kind + short);
   const kill = (signal: Deno.Signal) => {
@@ -213,7 +170,7 @@ export function watch<In, Out>(
       if (!isGone) throw error;
     }
   };
-  const finished = hooks?.onStart?.(process, exit.over);
+  const finished = hooks.onStart?.(process, exit.over);
   // Nobody may call close().
   finished?.catch(() => {});
   return { process, name: kind + full, exit, kill, finished };
@@ -225,13 +182,11 @@ function shorten(name: string): string {
 }
 
 /** Kill a child that the caller will not get, and free what belongs to it. */
-export async function killAndRelease<In, Out>(
+export async function killAndRelease(
   { process, exit, kill, finished }: Started,
-  { stdin, stdout, stderr }: SpawnOptions<In, Out>,
+  pipes: PipeOptions,
 ): Promise<void> {
-  if (stdin === "piped") await process.stdin.abort();
-  if (stdout === "piped") await release(process.stdout);
-  if (stderr === "piped") await release(process.stderr);
+  await releasePipes(process, pipes);
   try {
     kill("SIGKILL");
   } catch (error) {
@@ -243,11 +198,6 @@ export async function killAndRelease<In, Out>(
   }
   await exit.over;
   await finished;
-}
-
-async function release(output: ReadableStream<Uint8Array>) {
-  // One that is copied is read to its end.
-  if (!output.locked) await output.cancel();
 }
 
 /** Wait for the child to connect, unless it exits, takes too long or is not wanted. */

@@ -1,10 +1,11 @@
 /** The connection to a child, and what its end means. */
 
 import type { Connection } from "../channel.ts";
+import { type Failure, markHandled, within } from "../channel/waiting.ts";
 import { log, messageOf } from "./environment.ts";
 import { describeStatus, ExitError } from "./outcome.ts";
 
-const DISCARD_BUFFER_LENGTH = 65_536;
+const BUFFER_LENGTH = 65_536;
 
 /** How long the exit of a child is waited for whose end of the connection has closed, in ms. */
 const EXIT_WAIT = 1_000;
@@ -47,15 +48,16 @@ const ENDING: ReadonlySet<Deno.Signal> = new Set([
 export class Exit {
   /** Resolves when the child has exited. */
   readonly over: Promise<void>;
+  isOver = false;
+  /** How the child exited, if it has, and Deno says so: not where SIGCHLD is ignored. */
+  status: Deno.CommandStatus | undefined;
+  /** Whether the child was asked to end, so that how it does makes no difference. */
+  isAsked = false;
   readonly #pid: number;
   readonly #name: string;
-  /** None either if Deno cannot have it, as where SIGCHLD is ignored. */
-  #status: Deno.CommandStatus | undefined;
-  #isOver = false;
-  #isAsked = false;
   readonly #signals = new Set<Deno.Signal>();
   #error: ExitError | undefined;
-  #cancellation: { readonly reason: unknown } | undefined;
+  #cancellation: Failure | undefined;
 
   /**
    * @param process The child.
@@ -67,60 +69,46 @@ export class Exit {
   ) {
     this.#pid = process.pid;
     this.#name = name;
+    const onExit = (how: string, status?: Deno.CommandStatus) => {
+      this.isOver = true;
+      this.status = status;
+      log?.(`child ${process.pid} exited: ${how}`);
+    };
     this.over = process.status.then(
-      (status) => {
-        this.#isOver = true;
-        this.#status = status;
-        log?.(`child ${process.pid} exited: ${describeStatus(status)}`);
-      },
-      (error) => {
-        this.#isOver = true;
-        log?.(`child ${process.pid} exited: ${messageOf(error)}`);
-      },
+      (status) => onExit(describeStatus(status), status),
+      (error) => onExit(messageOf(error)),
     );
-  }
-
-  get isOver(): boolean {
-    return this.#isOver;
-  }
-
-  /** How the child exited, if it has, and Deno says so. */
-  get status(): Deno.CommandStatus | undefined {
-    return this.#status;
   }
 
   /** The child was asked to end, in general or by a signal. */
   ask(signal: Deno.Signal = "SIGTERM") {
-    if (this.#isOver) return;
-    if (ENDING.has(signal)) this.#isAsked = true;
+    if (this.isOver) return;
+    if (ENDING.has(signal)) this.isAsked = true;
     else this.#signals.add(signal);
   }
 
   /** The child was asked to end, for a reason that its channel is to give. */
   cancel(reason: unknown) {
-    if (!this.#isOver) this.#cancellation ??= { reason };
+    if (this.isOver) return;
+    this.isAsked = true;
+    this.#cancellation ??= { reason };
   }
 
-  /** Whether the child was asked to end, so that how it does makes no difference. */
-  get isAsked(): boolean {
-    return this.#isAsked || this.#cancellation !== undefined;
-  }
-
-  /** What is said in place of the end, if that was not in order. */
-  failure(cause?: unknown): { readonly reason: unknown } | undefined {
-    const status = this.#status;
-    if (this.#cancellation) return this.#cancellation;
-    if (!status || status.success || this.#isAsked) return undefined;
-    if (status.signal && this.#signals.has(status.signal)) return undefined;
+  /** Throw what is said in place of the end, if that was not in order. */
+  throwFailure(cause?: unknown) {
+    if (this.#cancellation) throw this.#cancellation.reason;
+    const { status } = this;
+    if (!status || status.success || this.isAsked) return;
+    if (status.signal && this.#signals.has(status.signal)) return;
     const end = status.signal === null
       ? `exited with code ${status.code}`
       : `was killed by ${status.signal}`;
-    const reason = this.#error ??= new ExitError(
+    this.#error ??= new ExitError(
       `Child ${this.#pid} (${this.#name}) ${end}`,
       { status, pid: this.#pid },
     );
-    if (cause !== undefined) reason.cause ??= cause;
-    return { reason };
+    if (cause !== undefined) this.#error.cause ??= cause;
+    throw this.#error;
   }
 }
 
@@ -142,26 +130,20 @@ export class ChildConnection implements Connection {
   readonly #exit: Exit;
   /** Whether a write of no bytes tells if the child has closed its end, or sends no more. */
   readonly #canProbe: boolean;
-  readonly #isGroup: boolean;
   #isDraining = false;
   #isClosed = false;
   /** Whether it was closed since the child has exited. */
   #hasLeft = false;
   #hasSendingEnded = false;
-  #isReading = false;
-  #hasReadingEnded = false;
   readonly #readingEnd = Promise.withResolvers<void>();
-  /** Bytes that came after the child's exit. */
-  #left = 0;
-  /** Reads after the child's exit that may still give less than they could. */
-  #shortReads: number;
-  #turn: ReturnType<typeof setTimeout> | undefined;
-  /** Writes that wait. */
-  #writes = 0;
-  #stuck: ReturnType<typeof setTimeout> | undefined;
-  /** What the child had sent, if it was read for nobody yet. */
-  readonly #kept: Uint8Array[] = [];
-  #keeping: Promise<void> | undefined;
+  /** The last read of the connection itself. */
+  #reading: Promise<number | null> = Promise.resolve(null);
+  /** What the child had sent, and is still to be read since it has exited. */
+  readonly #rest: Uint8Array[] = [];
+  /** Resolves when there is more of it. */
+  #more = Promise.withResolvers<void>();
+  /** Settles as the read does that comes after the rest. */
+  #restEnd: Promise<null> | undefined;
 
   /**
    * @param conn The connection: over a Unix socket, TCP or pipes.
@@ -176,19 +158,15 @@ export class ChildConnection implements Connection {
   ) {
     this.#conn = conn;
     this.#exit = exit;
-    this.#shortReads = MAX_SHORT_READS[options.isUnix ? "unix" : "other"];
     this.#canProbe = options.isUnix && Deno.build.os === "linux";
-    this.#isGroup = options.isGroup ?? false;
     this.closed = this.#closed.promise;
-    const over = this.#isGroup ? this.#untilGroupHasGone() : exit.over;
-    this.gone = over.then(() => {
-      if (this.#isReading || this.#hasReadingEnded || this.#isDraining) {
-        this.#leaveIfQuiet();
-      } else this.#keepIfStuck();
-      const failure = exit.failure();
-      if (failure) throw failure.reason;
-    });
-    this.gone.catch(() => {});
+    const maxShortReads = MAX_SHORT_READS[options.isUnix ? "unix" : "other"];
+    const over = options.isGroup
+      ? this.#untilGroupHasGone()
+      : exit.over.then(() => {
+        this.#restEnd = markHandled(this.#leave(maxShortReads));
+      });
+    this.gone = markHandled(over.then(() => exit.throwFailure()));
   }
 
   /** Those of a group who outlive the child may hold its end, and one who sends no more may receive. */
@@ -216,99 +194,83 @@ export class ChildConnection implements Connection {
   // Reading and writing is done at each round trip: there is no async function more around it.
 
   read(buffer: Uint8Array): Promise<number | null> {
-    return this.#keeping === undefined
-      ? this.#read(buffer)
-      : this.#readKept(buffer, this.#keeping);
+    if (this.#restEnd) return this.#readRest(buffer, this.#restEnd);
+    this.#reading = this.#conn.read(buffer);
+    return this.#reading.then(this.#onRead, this.#onReadError);
   }
 
-  async #readKept(
-    buffer: Uint8Array,
-    keeping: Promise<void>,
-  ): Promise<number | null> {
-    await keeping;
-    const [kept] = this.#kept;
-    if (kept === undefined) return await this.#read(buffer);
-    const part = kept.subarray(0, buffer.length);
-    buffer.set(part);
-    if (part.length === kept.length) this.#kept.shift();
-    else this.#kept[0] = kept.subarray(part.length);
-    return part.length;
-  }
+  readonly #onRead = (read: number | null): number | Promise<null> =>
+    read ?? this.#endReading(undefined);
 
-  #read(buffer: Uint8Array): Promise<number | null> {
-    this.#isReading = true;
-    return this.#exit.isOver
-      ? this.#readLeft(buffer)
-      : this.#conn.read(buffer).then(this.#onRead, this.#onReadError);
-  }
-
-  /** Read what a child that has exited had sent. */
-  #readLeft(buffer: Uint8Array): Promise<number | null> {
-    this.#leaveIfQuiet();
-    const most = Math.min(buffer.length, DISCARD_BUFFER_LENGTH);
-    return this.#conn.read(buffer).then((read) => {
-      if (read !== null && read < most) this.#shortReads--;
-      return this.#onRead(read);
-    }, this.#onReadError);
-  }
-
-  readonly #onRead = (read: number | null): number | Promise<null> => {
-    this.#endRead();
-    if (read === null) return this.#endReading(undefined);
-    if (this.#exit.isOver) {
-      this.#left += read;
-      // There may be no further read.
-      this.#keepIfStuck();
-    }
-    return read;
-  };
-
-  readonly #onReadError = (error: unknown): Promise<null> => {
-    this.#endRead();
-    // Nobody waits for it any more.
-    if (this.#isClosed) throw error;
-    return this.#endReading(this.#hasLeft ? undefined : error);
-  };
-
-  #endRead() {
-    this.#isReading = false;
-    if (this.#turn !== undefined) clearTimeout(this.#turn);
-  }
+  readonly #onReadError = (error: unknown): Promise<null> =>
+    this.#endReading(this.#hasLeft ? undefined : error);
 
   async #endReading(cause: unknown): Promise<null> {
-    this.#hasReadingEnded = true;
     this.#readingEnd.resolve();
     await this.#judge(cause);
-    if (this.#exit.isOver) this.#leaveIfQuiet();
     if (cause !== undefined) throw cause;
     return null;
   }
 
-  write(bytes: Uint8Array): Promise<number> {
-    this.#writes++;
-    if (this.#exit.isOver) this.#keepIfStuck();
-    return this.#conn.write(bytes).then(this.#onWritten, this.#onWriteError);
+  /**
+   * The child has exited: read at once what it had sent, and close. Somebody else may hold its
+   * end, for whom a read or a write would wait.
+   */
+  async #leave(maxShortReads: number): Promise<null> {
+    const cause: unknown = await this.#takeRest(maxShortReads)
+      .catch((error) => error);
+    this.#hasLeft = true;
+    this.#release();
+    return await this.#endReading(cause);
   }
 
-  readonly #onWritten = (written: number): number => {
-    this.#writes--;
-    return written;
-  };
+  /** Read and keep what comes, until nothing does or it cannot be the child's. */
+  async #takeRest(maxShortReads: number): Promise<void> {
+    if (await soon(this.#reading) === undefined) return;
+    const buffer = new Uint8Array(BUFFER_LENGTH);
+    let length = 0;
+    let shortReads = 0;
+    while (length <= MAX_LEFT && shortReads < maxShortReads) {
+      const read = await soon(this.#conn.read(buffer));
+      if (!read) return;
+      this.#rest.push(buffer.slice(0, read));
+      this.#more.resolve();
+      this.#more = Promise.withResolvers();
+      length += read;
+      if (read < buffer.length) shortReads++;
+    }
+  }
+
+  async #readRest(
+    buffer: Uint8Array,
+    end: Promise<null>,
+  ): Promise<number | null> {
+    if (this.#rest.length === 0) await Promise.race([this.#more.promise, end]);
+    const [bytes] = this.#rest;
+    if (bytes === undefined) return await end;
+    const part = bytes.subarray(0, buffer.length);
+    buffer.set(part);
+    if (part.length === bytes.length) this.#rest.shift();
+    else this.#rest[0] = bytes.subarray(part.length);
+    return part.length;
+  }
+
+  write(bytes: Uint8Array): Promise<number> {
+    return this.#conn.write(bytes).catch(this.#onWriteError);
+  }
 
   readonly #onWriteError = async (error: unknown): Promise<never> => {
-    this.#writes--;
     this.#hasSendingEnded = true;
     const cause = this.#hasLeft || (this.#isClosed && this.#exit.isOver)
       ? new Deno.errors.BrokenPipe("Cannot write: the child has exited")
       : error;
-    if (!this.#isClosed) await this.#judge(cause);
+    await this.#judge(cause);
     throw cause;
   };
 
   async closeWrite(): Promise<void> {
     this.#hasSendingEnded = true;
-    const failure = this.#exit.isOver ? this.#exit.failure() : undefined;
-    if (failure) throw failure.reason;
+    if (this.#exit.isOver) this.#exit.throwFailure();
     // Once it was closed there is nobody to be told.
     if (!this.#hasLeft) await this.#conn.closeWrite();
   }
@@ -321,14 +283,11 @@ export class ChildConnection implements Connection {
   /** From now on {@linkcode close} discards what still comes before it closes. */
   drain(): void {
     this.#isDraining = true;
-    if (this.#exit.isOver) this.#leaveIfQuiet();
   }
 
   /** Close both directions now. */
   destroy(): void {
     this.#isClosed = true;
-    clearTimeout(this.#turn);
-    clearTimeout(this.#stuck);
     this.#release();
   }
 
@@ -341,7 +300,7 @@ export class ChildConnection implements Connection {
   }
 
   async #discard() {
-    const buffer = new Uint8Array(DISCARD_BUFFER_LENGTH);
+    const buffer = new Uint8Array(BUFFER_LENGTH);
     try {
       while (await this.read(buffer) !== null);
     } catch {
@@ -359,85 +318,33 @@ export class ChildConnection implements Connection {
     this.#closed.resolve();
   }
 
-  /**
-   * A write that waits after the child's exit waits for somebody else. It ends when all is closed,
-   * which is once what the child had sent has been read.
-   */
-  #keepIfStuck() {
-    clearTimeout(this.#stuck);
-    if (this.#writes === 0 || this.#isGroup || this.#isClosed) return;
-    this.#stuck = setTimeout(() => {
-      if (this.#writes === 0 || this.#isReading || this.#hasLeft) return;
-      this.#keeping = this.#keep();
-    }, QUIET_TURNS * TURN_LENGTH);
-  }
-
-  async #keep() {
-    try {
-      for (;;) {
-        const buffer = new Uint8Array(DISCARD_BUFFER_LENGTH);
-        const read = await this.#read(buffer);
-        if (read === null) return;
-        this.#kept.push(buffer.subarray(0, read));
-      }
-    } catch {
-      // The next read says why there is no more.
-    }
-  }
-
-  /** Whether what comes after the child's exit can be the child's. */
-  get #mayBeLeft(): boolean {
-    return this.#left <= MAX_LEFT && this.#shortReads > 0;
-  }
-
-  /** Close unless bytes come that the child, which has exited, had sent. */
-  #leaveIfQuiet(turns = this.#mayBeLeft ? QUIET_TURNS : 0) {
-    clearTimeout(this.#turn);
-    if (this.#isClosed || this.#isGroup) return;
-    if (turns === 0) {
-      this.#hasLeft = true;
-      this.#release();
-    } else {
-      // In between the loop looks for what has come, however late it is.
-      this.#turn = setTimeout(() => this.#leaveIfQuiet(turns - 1), TURN_LENGTH);
-    }
-  }
-
   /** Throw what is to be said in place of the end, or of an error of the system. */
   async #judge(cause: unknown) {
     if (!this.#exit.isOver && !this.#exit.isAsked) {
       if (cause === undefined && !await this.#hasGone()) return;
       await within(EXIT_WAIT, this.#exit.over, this.closed);
     }
-    const failure = this.#isClosed ? undefined : this.#exit.failure(cause);
-    if (failure) throw failure.reason;
+    if (!this.#isClosed) this.#exit.throwFailure(cause);
   }
 
   /** Whether a child that sends no more takes nothing either, as far as the system tells. */
   async #hasGone(): Promise<boolean> {
     if (!this.#canTell) return true;
-    const { promise: gone, resolve } = Promise.withResolvers<boolean>();
-    const leave = () => resolve(true);
-    this.#exit.over.then(leave);
-    this.closed.then(leave);
+    const ends = [this.#exit.over, this.closed];
     for (const delay of PROBE_DELAYS) {
-      this.#refusal().then(leave);
+      ends.push(this.#refusal());
+      const gone = Promise.race(ends).then(() => true);
       if (await within(delay, gone)) return true;
     }
     return false;
   }
 }
 
-/** What the first of some promises resolves to, or nothing after a time in ms. */
-async function within<T>(
-  delay: number,
-  ...promises: Promise<T>[]
-): Promise<T | undefined> {
-  const { promise: late, resolve } = Promise.withResolvers<undefined>();
-  const timer = setTimeout(() => resolve(undefined), delay);
-  try {
-    return await Promise.race<T | undefined>([...promises, late]);
-  } finally {
-    clearTimeout(timer);
+/** What a promise resolves to, or nothing if it waits while the loop turns {@linkcode QUIET_TURNS} times. */
+async function soon<T>(promise: Promise<T>): Promise<T | undefined> {
+  for (let turn = 0; turn < QUIET_TURNS; turn++) {
+    // In between the loop looks for what has come, however late it is.
+    const value = await within(TURN_LENGTH, promise);
+    if (value !== undefined) return value;
   }
 }

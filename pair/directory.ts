@@ -101,7 +101,6 @@ export async function letIn(
 ): Promise<void> {
   const { uid = null, gid = null } = user;
   if (uid === null && gid === null) return;
-  const parent = parentOf(directory);
   try {
     await checkOwners(directory);
     for (const { name } of Deno.readDirSync(directory)) {
@@ -110,7 +109,7 @@ export async function letIn(
     }
     await Deno.chmod(directory, 0o711);
   } catch (error) {
-    throw withDirectoryContext(parent, error);
+    throw withDirectoryContext(parentOf(directory), error);
   }
 }
 
@@ -143,11 +142,12 @@ function parentOf(path: string): string {
 export async function removeDirectory(directory: string): Promise<void> {
   try {
     // A listener removes its own socket.
-    await Deno.remove(directory);
+    await removeIfThere(directory);
   } catch (error) {
-    const isMissing = error instanceof Deno.errors.NotFound;
-    if (!isMissing && !isNotEmpty(error)) throw error;
-    if (!isMissing) await removeWithContents(directory);
+    if (!isNotEmpty(error)) throw error;
+    removeByName(directory);
+    // Whatever else a child has put there takes a descriptor to list.
+    await removeIfThere(directory, { recursive: true });
   }
   directories.delete(directory);
   if (directories.size === 0) removeEventListener("unload", removeAll);
@@ -157,17 +157,16 @@ function isNotEmpty(error: unknown): boolean {
   return error instanceof Error && /not empty/i.test(error.message);
 }
 
-async function removeWithContents(directory: string) {
-  removeByName(directory);
-  // Whatever else a child has put there takes a descriptor to list.
-  await Deno.remove(directory, { recursive: true }).catch((error) => {
+async function removeIfThere(path: string, options?: Deno.RemoveOptions) {
+  await Deno.remove(path, options).catch((error) => {
     if (!(error instanceof Deno.errors.NotFound)) throw error;
   });
 }
 
 /** Remove a directory that holds sockets, and nothing else. */
 function removeByName(directory: string) {
-  for (const path of [...socketPaths(directory), directory]) {
+  const sockets = SOCKET_NAMES.map((name) => `${directory}/${name}`);
+  for (const path of [...sockets, directory]) {
     try {
       Deno.removeSync(path);
     } catch {
@@ -179,10 +178,6 @@ function removeByName(directory: string) {
 /** At the end of this process there is no time to wait. */
 function removeAll() {
   for (const directory of directories) removeByName(directory);
-}
-
-function socketPaths(directory: string): string[] {
-  return SOCKET_NAMES.map((name) => `${directory}/${name}`);
 }
 
 export function socketPath(directory: string): string {

@@ -17,11 +17,14 @@ export type Address = { readonly path: string } | { readonly port: number };
 
 /** Read a variable, if this process may and it is UTF-8. */
 export function environment(variable: string): string | undefined {
-  if (!isHeld({ name: "env", variable })) return;
+  // Nobody is to be asked for it. To look takes a child 0.17 ms, and whether Deno could ask 0.03.
+  if (Deno.stdin.isTerminal() && !isHeld({ name: "env", variable })) return;
   try {
     return Deno.env.get(variable);
   } catch (error) {
-    if (!(error instanceof Deno.errors.InvalidData)) throw error;
+    const isUnknown = error instanceof Deno.errors.NotCapable ||
+      error instanceof Deno.errors.InvalidData;
+    if (!isUnknown) throw error;
   }
 }
 
@@ -162,7 +165,7 @@ function nothingLeft(): Error {
 function takeVariable(name: string): string | undefined {
   try {
     const value = Deno.env.get(name);
-    Deno.env.delete(name);
+    if (value !== undefined) Deno.env.delete(name);
     return value || undefined;
   } catch (error) {
     // Undefined in a Worker, which has no connection handed over.

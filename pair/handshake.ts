@@ -17,6 +17,7 @@
  * @module
  */
 
+import { within } from "../channel/waiting.ts";
 import { removeDirectory } from "./directory.ts";
 import {
   type Address,
@@ -165,14 +166,7 @@ export class HandshakeServer<Conn extends Deno.Conn = Deno.Conn> {
 
   /** Why the module of a child that has exited was not started, if it said so. */
   async reason(): Promise<string | undefined> {
-    const reason = this.#reason;
-    if (reason === undefined) return;
-    const timer = setTimeout(() => reason.resolve(undefined), REASON_TIMEOUT);
-    try {
-      return await reason.promise;
-    } finally {
-      clearTimeout(timer);
-    }
+    if (this.#reason) return await within(REASON_TIMEOUT, this.#reason.promise);
   }
 
   /**
@@ -220,10 +214,8 @@ export class HandshakeServer<Conn extends Deno.Conn = Deno.Conn> {
     const waited = performance.now() - (this.#findLongest()?.start ?? 0);
     if (waited < MIN_HANDSHAKE_TIMEOUT && !this.#isClosed) {
       const { promise, resolve } = Promise.withResolvers<void>();
-      const timer = setTimeout(resolve, MIN_HANDSHAKE_TIMEOUT - waited);
       this.#onFreePlace = resolve;
-      await promise;
-      clearTimeout(timer);
+      await within(MIN_HANDSHAKE_TIMEOUT - waited, promise);
     }
     if (this.#handshakes.size < MAX_HANDSHAKES) return;
     this.#findLongest()?.drop("too many connections were waiting");

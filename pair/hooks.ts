@@ -1,15 +1,6 @@
-/** Where other rooms and floors join in while `spawn()` starts a child. */
+/** Where other rooms and floors join in while `spawn()` starts a child: types only. */
 
 import type { Address } from "./environment.ts";
-import type { SpawnOptions } from "./options.ts";
-
-/** The key of the hooks among the options of `spawn()`. */
-export const HOOKS: unique symbol = Symbol("hooks");
-
-/** Options of `spawn()` with hooks. */
-export interface LaunchOptions<In, Out> extends SpawnOptions<In, Out> {
-  [HOOKS]?: LaunchHooks;
-}
 
 export interface LaunchHooks {
   /** The URL of the module that is started. */

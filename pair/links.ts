@@ -57,12 +57,12 @@ export function refuseLinks(scope: Scope, socketDirectory?: string) {
     ? ["/"]
     : written.map((path) => lookUp(path) ?? path);
   let hasDescents = false;
-  for (const { realPath } of widest(roots)) {
-    for (const { path, text, depth } of findLinks(realPath, socketDirectory)) {
-      const depthGained = descent(text, depth, realPath);
+  for (const root of widest(roots.map(({ realPath }) => realPath))) {
+    for (const { path, text, depth } of findLinks(root, socketDirectory)) {
+      const depthGained = descent(text, depth, root);
       if (depthGained < 0) {
         throw refusal(
-          `the symbolic link ${path} leads out of ${realPath}, or to a place that is less deep in it`,
+          `the symbolic link ${path} leads out of ${root}, or to a place that is less deep in it`,
         );
       }
       if (!isMovable(text) && writable.some((place) => isInside(path, place))) {
@@ -96,13 +96,11 @@ function findRoot(path: string): Root[] {
   }
 }
 
-/** The roots that lie in no other one. */
-function widest(roots: readonly Root[]): Root[] {
-  return roots.filter(({ realPath }, index) =>
-    !roots.some((other, otherIndex) =>
-      isInside(realPath, other.realPath) &&
-      (realPath !== other.realPath || otherIndex < index)
-    )
+/** The directories that lie in no other one. */
+function widest(directories: string[]): string[] {
+  const all = [...new Set(directories)];
+  return all.filter((path) =>
+    !all.some((other) => other !== path && isInside(path, other))
   );
 }
 
@@ -134,45 +132,37 @@ interface Link {
 
 /** All links in a directory, and in those below it. */
 function* findLinks(root: string, except?: string): Generator<Link> {
-  let folders = [root];
-  for (let depth = 0; folders.length > 0; depth++) {
-    const deeper: string[] = [];
-    for (const folder of folders) {
-      if (folder === except) continue;
-      for (const { name, isFile, isDirectory, isSymlink } of list(folder)) {
-        // What is no UTF-8 is read as this, and cannot be told from another name.
-        if (name.includes("\uFFFD")) {
-          throw refusal(`${folder} holds a name that is not UTF-8: ${name}`);
-        }
-        if (isFile) continue;
-        const path = `${folder === "/" ? "" : folder}/${name}`;
-        if (isDirectory) deeper.push(path);
-        else if (isSymlink) {
-          const text = readLink(path);
-          if (text !== undefined) yield { path, text, depth };
-        }
+  const folders = [{ folder: root, depth: 0 }];
+  for (const { folder, depth } of folders) {
+    if (folder === except) continue;
+    const entries = lookAt(folder, "listed", Deno.readDirSync) ?? [];
+    for (const { name, isFile, isDirectory, isSymlink } of entries) {
+      // What is no UTF-8 is read as this, and cannot be told from another name.
+      if (name.includes("\uFFFD")) {
+        throw refusal(`${folder} holds a name that is not UTF-8: ${name}`);
+      }
+      if (isFile) continue;
+      const path = `${folder === "/" ? "" : folder}/${name}`;
+      if (isDirectory) folders.push({ folder: path, depth: depth + 1 });
+      else if (isSymlink) {
+        const text = lookAt(path, "read", Deno.readLinkSync);
+        if (text !== undefined) yield { path, text, depth };
       }
     }
-    folders = deeper;
   }
 }
 
-/** What is in a directory, unless that has vanished. */
-function list(folder: string): Iterable<Deno.DirEntry> {
+/** What is found at a path, unless it has vanished. */
+function lookAt<T>(
+  path: string,
+  how: string,
+  look: (path: string) => T,
+): T | undefined {
   try {
-    return Deno.readDirSync(folder);
-  } catch (error) {
-    if (isAbsence(error)) return [];
-    throw refusal(`${folder} cannot be listed: ${messageOf(error)}`);
-  }
-}
-
-function readLink(path: string): string | undefined {
-  try {
-    return Deno.readLinkSync(path);
+    return look(path);
   } catch (error) {
     if (isAbsence(error)) return;
-    throw refusal(`${path} cannot be read: ${messageOf(error)}`);
+    throw refusal(`${path} cannot be ${how}: ${messageOf(error)}`);
   }
 }
 
@@ -187,10 +177,9 @@ export function descent(text: string, depth: number, root: string): number {
   let reached = depth;
   let rest = text;
   if (text.startsWith("/")) {
-    const inside = root.endsWith("/") ? root : `${root}/`;
-    if (!`${text}/`.startsWith(inside)) return -1;
+    if (!isInside(text, root)) return -1;
     reached = 0;
-    rest = text.slice(inside.length);
+    rest = text.slice(root.length);
   }
   for (const name of rest.split("/")) {
     if (name === "..") reached--;
@@ -250,8 +239,8 @@ export function findEcho(
       for (let left = 0; left < text.length; left++) {
         for (let reached = 0; reached < walk.length; reached++) {
           if (reached - left < lead) continue;
-          if (reached === left && startAlike(walk, text, left)) continue;
           const place = walk.slice(0, reached);
+          if (join(place) === join(text.slice(0, left))) continue;
           const names = text.slice(left);
           // Most often there is not even the first of them.
           if (look(join([...place, ...names.slice(0, 1)])) === undefined) {
@@ -272,11 +261,4 @@ function split(path: string): string[] {
 
 function join(names: string[]): string {
   return `/${names.join("/")}`;
-}
-
-function startAlike(a: string[], b: string[], length: number): boolean {
-  for (let index = 0; index < length; index++) {
-    if (a[index] !== b[index]) return false;
-  }
-  return true;
 }

@@ -15,11 +15,10 @@ export function openChannel<In, Out>(
   stream: Connection | DuplexStream,
   options: ChannelOptions<In, Out>,
 ): Channel<In, Out> {
-  const serialization = serializationOf(options);
-  if (!log) return new Channel(stream, { ...options, serialization });
+  if (!log) return new Channel(stream, options);
   const channel = new Channel(stream, {
     ...options,
-    serialization: traced(serialization, log),
+    serialization: traced(serializationOf(options), log),
   });
   channel.closed.then(
     () => log?.("closed"),

@@ -3,12 +3,17 @@
 import { dirname } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { findConfiguration } from "./configuration.ts";
-import { type Address, isHeld } from "./environment.ts";
-import { HOOKS, type LaunchOptions } from "./hooks.ts";
+import {
+  type Address,
+  environment,
+  isHeld,
+  log,
+  messageOf,
+} from "./environment.ts";
+import type { LaunchHooks } from "./hooks.ts";
 import { withoutInherited } from "./inherited.ts";
 import { isAbsence, type Scope } from "./links.ts";
-import type { SpawnModuleOptions } from "./options.ts";
-import { LineCopy } from "./output.ts";
+import type { SpawnModuleOptions, SpawnOptions } from "./options.ts";
 import {
   absolutePath,
   type Grants,
@@ -16,17 +21,24 @@ import {
   grantsOf,
   permissionFlags,
 } from "./permissions.ts";
-import { denoDirectory, newOrigin, removeStorage } from "./storage.ts";
+import { LineCopy } from "./pipes.ts";
 import { startModule } from "./sandboxed_start.ts";
 
 /** The floors of this package: a file and a folder of that name each. */
 const FLOORS = ["framing", "channel", "pair", "descriptors"];
 
-/** Turn what `spawnModule()` is given into what `spawn()` is. */
+/** What `start()` is given for a module. */
+interface Plan<In, Out> {
+  readonly command: string;
+  readonly options: SpawnOptions<In, Out>;
+  readonly hooks: LaunchHooks;
+}
+
+/** Turn what `spawnModule()` is given into what `start()` is. */
 export async function planModule<In, Out>(
   specifier: string | URL,
   options: SpawnModuleOptions<In, Out>,
-): Promise<{ command: string; options: LaunchOptions<In, Out> }> {
+): Promise<Plan<In, Out>> {
   const { args = [], denoArgs = [], permissions = "none" } = options;
   const isOverStdio = options.transport === "stdio";
   const all = denoArgs.find((arg) => arg === "-A" || arg === "--allow-all");
@@ -77,14 +89,14 @@ export async function planModule<In, Out>(
       env: { ...options.env, ...ownEnv, ...env },
       stdout: options.stdout ?? (isOverStdio ? undefined : "piped"),
       stderr: options.stderr ?? "piped",
-      [HOOKS]: {
-        module: url.href,
-        argsFor,
-        async onStart(process, exited) {
-          await copyOutput(process, exited, options);
-          await exited;
-          if (origin !== undefined) await removeStorage(origin, options.env);
-        },
+    },
+    hooks: {
+      module: url.href,
+      argsFor,
+      async onStart(process, exited) {
+        await copyOutput(process, exited, options);
+        await exited;
+        if (origin !== undefined) await removeStorage(origin, options.env);
       },
     },
   };
@@ -147,7 +159,7 @@ async function planTrusted(
  * Deno's permissions bind a module once it runs, not how it is loaded, and its flags have
  * gaps. So a `data:` module has {@linkcode startModule} import it through a variable: then
  * Deno checks each local file of its graph, and ignores configuration beside it. And each
- * flag here closes a way out that was tried (tests/sandbox).
+ * flag here closes a way out that was tried (tests/pair/sandbox).
  */
 async function planSandbox(
   url: URL,
@@ -196,6 +208,7 @@ await ${startModule.name}(${module});`;
       "--no-lock",
       ...configuration.flags,
       "--vendor=false",
+      // A module can have code cached under the name of any file, for whoever loads that.
       "--no-code-cache",
       // Otherwise the parent's localStorage and caches are the child's.
       `--location=${origin}/`,
@@ -268,4 +281,60 @@ function remoteHost(href: string): string[] {
       return ["jsr.io:443"];
   }
   return [];
+}
+
+/**
+ * An origin that no other process has: what the module keeps for it in Deno's own directory, by
+ * `localStorage` and `caches`, is of no use to anybody when the module has ended.
+ */
+function newOrigin(): string {
+  return `http://${crypto.randomUUID()}.invalid`;
+}
+
+/**
+ * Remove what is stored for an origin, where this process may.
+ *
+ * @param origin The origin.
+ * @param env Variables that the child has besides those of this process.
+ */
+async function removeStorage(
+  origin: string,
+  env: Record<string, string> = {},
+): Promise<void> {
+  const directory = denoDirectory(env);
+  if (directory === undefined) return;
+  const digest = await crypto.subtle.digest(
+    "SHA-256",
+    new TextEncoder().encode(origin),
+  );
+  const name = new Uint8Array(digest).toHex();
+  for (const kind of ["location_data", "location_data/web_cache"]) {
+    const path = `${directory}/${kind}/${name}`;
+    // Nobody is to be asked for it.
+    if (!isHeld({ name: "write", path })) continue;
+    try {
+      await Deno.remove(path, { recursive: true });
+    } catch (error) {
+      if (error instanceof Deno.errors.NotFound) continue;
+      log?.(`could not remove what a module has stored: ${messageOf(error)}`);
+    }
+  }
+}
+
+/**
+ * Where Deno keeps what it caches, as far as this process knows.
+ *
+ * @param env Variables in place of those of this process.
+ */
+function denoDirectory(
+  env: Record<string, string> = {},
+): string | undefined {
+  const variable = (name: string) => env[name] ?? environment(name);
+  const own = variable("DENO_DIR");
+  if (own) return own;
+  const home = variable("HOME");
+  if (Deno.build.os === "darwin") return home && `${home}/Library/Caches/deno`;
+  if (Deno.build.os === "windows") return;
+  const caches = variable("XDG_CACHE_HOME") || (home && `${home}/.cache`);
+  return caches && `${caches}/deno`;
 }

@@ -1,6 +1,6 @@
 /** How a parent makes the socket, and starts the child that is to connect to it. */
 
-import { checkStart, delaysOf } from "./checks.ts";
+import { checkLimits } from "../channel/sending.ts";
 import {
   ConnectedChild,
   killAndRelease,
@@ -18,6 +18,7 @@ import {
   type Address,
   DEBUG_VARIABLE,
   environment,
+  isHeld,
   log,
   PATH_VARIABLE,
   PORT_VARIABLE,
@@ -25,10 +26,16 @@ import {
   writeToken,
 } from "./environment.ts";
 import { type Endpoint, HandshakeServer } from "./handshake.ts";
-import { type Attachment, HOOKS, type LaunchOptions } from "./hooks.ts";
+import type { Attachment, LaunchHooks } from "./hooks.ts";
 import type { SocketPairOptions, SpawnOptions } from "./options.ts";
 import type { Child } from "./outcome.ts";
-import { overPipes, takePipes } from "./pipes.ts";
+import { overPipes, PipeConnection } from "./pipes.ts";
+
+const DEFAULT_CONNECT_TIMEOUT = 30_000;
+const DEFAULT_GRACE_PERIOD = 5_000;
+
+/** The longest delay of a timer in ms. */
+const MAX_DELAY = 2 ** 31 - 1;
 
 /** Make two connected Unix sockets, as `socketPair()`. */
 export async function pairUp(
@@ -54,18 +61,39 @@ export async function pairUp(
   }
 }
 
-/** Start a program and connect to it, as `spawn()`. */
+/**
+ * Start a program and connect to it, as `spawn()`.
+ *
+ * @param command The program.
+ * @param options Those of `spawn()`.
+ * @param hooks Where others join in.
+ */
 export async function start<In, Out>(
   command: string | URL,
-  options: LaunchOptions<In, Out>,
+  options: SpawnOptions<In, Out>,
+  hooks: LaunchHooks = {},
 ): Promise<Child<In, Out>> {
-  const { [HOOKS]: hooks, signal } = options;
-  const { connectTimeout } = delaysOf(options);
+  const { connectTimeout, gracePeriod } = delaysOf(options);
+  const { signal } = options;
   signal?.throwIfAborted();
   checkStart(options);
   if (options.transport === "stdio") {
-    const process = startProcess(command, overPipes(options), {});
-    return await takePipes(watch(process, command, options), options);
+    const piped = overPipes(options);
+    const args = hooks.argsFor?.() ?? options.args;
+    const process = startProcess(command, { ...piped, args }, {});
+    const started = watch(process, command, options, hooks);
+    const conn = new PipeConnection(process);
+    try {
+      return new ConnectedChild(started, conn, {
+        ...options,
+        isUnix: false,
+        gracePeriod,
+      });
+    } catch (error) {
+      conn.close();
+      await killAndRelease(started, { stderr: options.stderr });
+      throw error;
+    }
   }
   const endpoint = await listen(options);
   const { address, directory } = endpoint;
@@ -74,16 +102,16 @@ export async function start<In, Out>(
   let attachment: Attachment | undefined;
   try {
     if (directory !== undefined) {
-      attachment = hooks?.attach?.({ directory, token });
+      attachment = hooks.attach?.({ directory, token });
       await letIn(directory, options);
     }
-    const args = hooks?.argsFor?.(address) ?? options.args ?? [];
+    const args = hooks.argsFor?.(address) ?? options.args;
     const process = startProcess(command, { ...options, args }, {
       ...addressVariables(address),
       ...attachment?.env,
       [TOKEN_VARIABLE]: token,
     });
-    const started = watch(process, command, options);
+    const started = watch(process, command, options, hooks);
     let child: ConnectedChild<In, Out> | undefined;
     try {
       const conn = await waitForConnection(started, server, {
@@ -92,7 +120,11 @@ export async function start<In, Out>(
         attachment,
       });
       const isUnix = directory !== undefined;
-      child = new ConnectedChild(started, conn, { ...options, isUnix });
+      child = new ConnectedChild(started, conn, {
+        ...options,
+        isUnix,
+        gracePeriod,
+      });
       server.take();
       log?.(`child ${process.pid} connected`);
       await server.remove();
@@ -106,6 +138,45 @@ export async function start<In, Out>(
   } finally {
     await attachment?.dispose();
     await server.discard();
+  }
+}
+
+/** Check the delays among the options. */
+function delaysOf<In, Out>(
+  {
+    connectTimeout = DEFAULT_CONNECT_TIMEOUT,
+    gracePeriod = DEFAULT_GRACE_PERIOD,
+  }: SpawnOptions<In, Out>,
+) {
+  const delays = { connectTimeout, gracePeriod };
+  for (const [name, delay] of Object.entries(delays)) {
+    if (delay >= 0 && delay <= MAX_DELAY) continue;
+    throw new RangeError(
+      `Cannot use ${name}: ${delay} is not a number from 0 to ${MAX_DELAY}`,
+    );
+  }
+  return delays;
+}
+
+/** Check what the start of a child needs, while nothing has been started. */
+function checkStart<In, Out>(options: SpawnOptions<In, Out>): void {
+  const { cwd, detached } = options;
+  // The channel is made when the child has connected.
+  checkLimits(options);
+  if (detached && !isHeld({ name: "run" })) {
+    throw new Deno.errors.NotCapable(
+      "Cannot spawn detached child: signals to its process group require --allow-run in full",
+    );
+  }
+  if (cwd !== undefined) return;
+  try {
+    Deno.cwd();
+  } catch (error) {
+    // One that is not UTF-8 is none of ours.
+    if (!(error instanceof Deno.errors.NotFound)) return;
+    throw new Deno.errors.NotFound(
+      "Cannot start child: the current directory does not exist any more: set the option cwd",
+    );
   }
 }
 

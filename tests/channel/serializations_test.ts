@@ -286,6 +286,27 @@ Deno.test("Channel rejects with what a serialization of a user's own throws, and
   await end(ours, theirs);
 });
 
+Deno.test("Channel sends nothing that a serialization of a user's own makes no bytes of, and goes on", async () => {
+  let made: unknown;
+  const serialization: Serialization<unknown> = {
+    // deno-lint-ignore no-explicit-any -- as who writes JavaScript may
+    serialize: () => made as any,
+    deserialize: (bytes) => bytes,
+  };
+  const [ours, theirs] = channels(serialization, text());
+  for (made of ["taco cat", undefined, null, [1, 2], new ArrayBuffer(2)]) {
+    await assertRejects(
+      () => ours.send(0),
+      TypeError,
+      "Cannot send message: its serialization made no Uint8Array of it",
+    );
+  }
+  made = encoder.encode("taco cat");
+  await ours.send(0);
+  assertEquals(await theirs.receive(), "taco cat");
+  await end(ours, theirs);
+});
+
 Deno.test("Channel sends Uint8Arrays without a serialization", async () => {
   const { readable, writable } = new TransformStream<Uint8Array, Uint8Array>();
   const channel = new Channel({ readable, writable });

@@ -110,8 +110,13 @@ Deno.test({
       new Exit({ pid: 1, status }, "child"),
       { isUnix: true },
     );
-    await assertRejects(() => connection.read(new Uint8Array(1)), ExitError);
+    const error = await assertRejects(
+      () => connection.read(new Uint8Array(1)),
+      ExitError,
+    );
     assertEquals(looks, 3);
+    await connection.closed;
+    assertEquals(error.cause, undefined);
     connection.destroy();
   },
 });
@@ -190,4 +195,20 @@ Deno.test("ChildConnection.write() that waits ends, too, where the last read end
   assertEquals(await read, 1);
   await assertRejects(() => written, Deno.errors.BrokenPipe);
   connection.destroy();
+});
+
+Deno.test("ChildConnection keeps what the child had sent, and closes though nobody reads and another process holds its end", async () => {
+  const [left, right] = await socketPair();
+  await right.write(Uint8Array.of(1, 2, 3));
+  const status = Promise.resolve({ success: true, code: 0, signal: null });
+  const exit = new Exit({ pid: 1, status }, "child");
+  const connection = new ChildConnection(left, exit, { isUnix: true });
+  await connection.closed;
+  const buffer = new Uint8Array(2);
+  assertEquals(await connection.read(buffer), 2);
+  assertEquals(buffer, Uint8Array.of(1, 2));
+  assertEquals(await connection.read(buffer), 1);
+  assertEquals(buffer[0], 3);
+  assertEquals(await connection.read(buffer), null);
+  right.close();
 });

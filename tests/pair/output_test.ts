@@ -1,7 +1,7 @@
 import { assertEquals, assertGreater, assertStringIncludes } from "@std/assert";
 import { fileURLToPath } from "node:url";
 import { json } from "../../channel.ts";
-import { LineCopy, visible } from "../../pair/output.ts";
+import { LineCopy, visible } from "../../pair/pipes.ts";
 import { spawnModule } from "../../pair.ts";
 import { runParent } from "./fixtures.ts";
 import { python } from "./python.ts";

@@ -1,4 +1,6 @@
-import { fileURLToPath } from "node:url";
+import { existsSync } from "node:fs";
+import { DatabaseSync } from "node:sqlite";
+import { fileURLToPath, pathToFileURL } from "node:url";
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { json, text } from "../../channel.ts";
 import { spawnModule } from "../../pair.ts";
@@ -235,6 +237,41 @@ Deno.test("spawnModule() gives a child a storage of its own", async () => {
     localStorage.removeItem("socketpair");
     await caches.delete("socketpair");
   }
+});
+
+// Deno finds compiled code by the path and a weak hash of a file: what is stored under the name
+// of another could be run in its place, by whoever loads that.
+Deno.test("spawnModule() has a child store no compiled code under the name of another file", async () => {
+  await using root = await temporaryDirectory();
+  const victim = `${root.path}/victim.cjs`;
+  const module = await writeModule(`${root.path}/child`, {
+    "child.ts": sender(
+      'import Module from "node:module";',
+      `new Module(${JSON.stringify(victim)})
+        // @ts-ignore: it is not in the types
+        ._compile("exports.x = 1;", ${JSON.stringify(victim)})`,
+    ),
+  });
+  const names = async (permissions: Deno.PermissionOptions) => {
+    const directory = `${root.path}/${permissions}`;
+    // Deno stores it the second time.
+    for (let i = 0; i < 2; i++) {
+      await using child = await spawnModule(module, {
+        serialization: text(),
+        permissions,
+        env: { DENO_DIR: directory },
+      });
+      assertEquals(await child.channel.receive(), "undefined");
+    }
+    const path = `${directory}/v8_code_cache_v2`;
+    if (!existsSync(path)) return [];
+    using database = new DatabaseSync(path);
+    return database.prepare("SELECT specifier FROM codecache").all()
+      .map(({ specifier }) => specifier)
+      .filter((specifier) => specifier === String(pathToFileURL(victim)));
+  };
+  assertEquals(await names("none"), []);
+  assertEquals((await names("inherit")).length, 1);
 });
 
 Deno.test("spawnModule() leaves nothing of what a child has stored", async () => {
