@@ -77,6 +77,7 @@ import {
 import { Libc } from "./descriptors/libc.ts";
 import type { DescriptorSocket } from "./descriptors/socket.ts";
 import { type Child, connectToParent, type SpawnOptions } from "./pair.ts";
+import { TOKEN_VARIABLE } from "./pair/environment.ts";
 import { serializationOf } from "./pair/outcome.ts";
 import { start } from "./pair/start.ts";
 
@@ -107,8 +108,6 @@ export type {
   WithSerialization,
 } from "./channel.ts";
 export type { Child, SpawnOptions } from "./pair.ts";
-
-const TOKEN_VARIABLE = "SOCKETPAIR_TOKEN";
 
 /** Options for {@linkcode spawnWithDescriptors}: those of `spawn()`, over a Unix socket. */
 export type SpawnWithDescriptorsOptions<In, Out = In> = Omit<
@@ -215,22 +214,13 @@ export async function spawnWithDescriptors<In, Out>(
   const handshake = new DescriptorHandshake(libc);
   try {
     const child = await start(command, { ...options, transport: "unix" }, {
-      attach: (place) => handshake.open(place, options),
+      attach: (place) => handshake.open(place),
     });
     const { descriptors } = handshake;
     if (descriptors === undefined) {
       throw new Error("Cannot connect to child: the wait for it ended early");
     }
-    return {
-      child,
-      descriptors,
-      async [Symbol.asyncDispose]() {
-        await Promise.all([
-          descriptors[Symbol.asyncDispose](),
-          child[Symbol.asyncDispose](),
-        ]);
-      },
-    };
+    return closedTogether({ descriptors, child });
   } catch (error) {
     await handshake.descriptors?.close();
     throw error;
@@ -299,25 +289,29 @@ export async function connectDescriptorsToParent<In, Out>(
     );
   }
   Deno.env.delete(PATH_VARIABLE);
-  using libc = Libc.use();
-  const descriptors = connectTo(libc, path, token);
+  const descriptors = connectTo(path, token);
   try {
     const channel = await connectToParent({
       ...options,
       serialization: serializationOf(options),
     });
-    return {
-      channel,
-      descriptors,
-      async [Symbol.asyncDispose]() {
-        await Promise.all([
-          descriptors[Symbol.asyncDispose](),
-          channel[Symbol.asyncDispose](),
-        ]);
-      },
-    };
+    return closedTogether({ descriptors, channel });
   } catch (error) {
     await descriptors.close();
     throw error;
   }
+}
+
+/** Have them closed at the end of an `await using` block, side by side. */
+function closedTogether<Parts extends Record<string, AsyncDisposable>>(
+  parts: Parts,
+): Parts & AsyncDisposable {
+  return {
+    ...parts,
+    async [Symbol.asyncDispose]() {
+      await Promise.all(
+        Object.values(parts).map((part) => part[Symbol.asyncDispose]()),
+      );
+    },
+  };
 }

@@ -45,9 +45,9 @@ export function descriptorOf(
   const { local, remote } = addressesOf(libc, socket);
   const end = libc.maxDescriptors();
   for (let descriptor = 0; descriptor < end; descriptor++) {
-    if (!isSame(libc.localAddress(descriptor), local)) continue;
+    if (!isSame(libc.address("getsockname", descriptor), local)) continue;
     const isIt = remote
-      ? isSame(libc.remoteAddress(descriptor), remote)
+      ? isSame(libc.address("getpeername", descriptor), remote)
       : libc.isListening(descriptor);
     if (isIt) return descriptor;
   }

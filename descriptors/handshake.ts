@@ -1,4 +1,4 @@
-import type { Libc } from "./libc.ts";
+import { Libc } from "./libc.ts";
 import { DescriptorSocket } from "./socket.ts";
 import { POLLIN } from "./structures.ts";
 
@@ -24,24 +24,10 @@ export class DescriptorHandshake {
   }
 
   /** Listen. Returns what the start of a child needs to know of it. */
-  open(
-    place: { directory: string; token: string },
-    { uid, gid }: {
-      uid?: number | undefined;
-      gid?: number | undefined;
-    },
-  ) {
-    const path = `${place.directory}/d`;
-    this.#token = new TextEncoder().encode(place.token);
+  open({ directory, token }: { directory: string; token: string }) {
+    const path = `${directory}/d`;
+    this.#token = new TextEncoder().encode(token);
     this.#listener = this.#libc.listen(path, MAX_CANDIDATES);
-    try {
-      if (uid !== undefined || gid !== undefined) {
-        Deno.chownSync(path, uid ?? null, gid ?? null);
-      }
-    } catch (error) {
-      this.#libc.close(this.#listener);
-      throw error;
-    }
     return {
       env: { [PATH_VARIABLE]: path },
       connected: (signal: AbortSignal) =>
@@ -59,16 +45,8 @@ export class DescriptorHandshake {
         return;
       }
       signal.throwIfAborted();
-      const { done, cancel } = this.#libc.poller.wait(
-        [this.#listener, ...this.#candidates.keys()],
-        POLLIN,
-      );
-      signal.addEventListener("abort", cancel);
-      try {
-        await done;
-      } finally {
-        signal.removeEventListener("abort", cancel);
-      }
+      const sockets = [this.#listener, ...this.#candidates.keys()];
+      await this.#libc.poller.wait(sockets, POLLIN, signal);
     }
   }
 
@@ -101,13 +79,10 @@ export class DescriptorHandshake {
   #receiveToken(socket: number, start: Uint8Array): Uint8Array | undefined {
     try {
       const missing = this.#token.length - start.length;
-      const message = this.#libc.receive(socket, missing);
-      if (message === undefined) return start;
-      for (const descriptor of message.descriptors) {
-        this.#libc.close(descriptor);
-      }
-      if (message.bytes.length === 0) return undefined;
-      return Uint8Array.of(...start, ...message.bytes);
+      const bytes = this.#libc.receiveBytes(socket, missing);
+      if (bytes === undefined) return start;
+      if (bytes.length === 0) return undefined;
+      return Uint8Array.of(...start, ...bytes);
     } catch {
       return undefined;
     }
@@ -133,11 +108,8 @@ function isEqual(left: Uint8Array, right: Uint8Array): boolean {
 }
 
 /** Connect to the parent, and send it the token. */
-export function connectTo(
-  libc: Libc,
-  path: string,
-  token: string,
-): DescriptorSocket {
+export function connectTo(path: string, token: string): DescriptorSocket {
+  using libc = Libc.use();
   const socket = libc.connect(path);
   try {
     // The buffer of a new socket has room for it.

@@ -1,12 +1,5 @@
 import os from "node:os";
-import {
-  closeOnExec,
-  errnoOf,
-  type Library,
-  loadLibrary,
-  type Symbols,
-  systemError,
-} from "./library.ts";
+import { closeOnExec, errnoOf, loadLibrary, systemError } from "./library.ts";
 import { type Message, MessageBuffer } from "./message.ts";
 import { Poller } from "./polling.ts";
 import * as c from "./structures.ts";
@@ -24,22 +17,17 @@ export class Libc implements Disposable {
   static #shared: Libc | undefined;
   static #users = 0;
 
-  readonly #library: Library;
-  readonly #symbols: Symbols;
+  readonly #library = loadLibrary();
+  readonly #symbols = this.#library.symbols;
   readonly #message = new MessageBuffer();
   readonly #pollEntry = new DataView(new ArrayBuffer(c.POLLFD_SIZE));
   #poller: Poller | undefined;
 
   /** Get the library, which stays loaded until whatever got it is disposed. */
   static use(): Libc {
-    Libc.#shared ??= new Libc(loadLibrary());
+    Libc.#shared ??= new Libc();
     Libc.#users++;
     return Libc.#shared;
-  }
-
-  private constructor(library: Library) {
-    this.#library = library;
-    this.#symbols = library.symbols;
   }
 
   [Symbol.dispose](): void {
@@ -72,8 +60,9 @@ export class Libc implements Disposable {
     }
   }
 
-  /** How it was opened: `O_ACCMODE`, `O_APPEND`. */
+  /** How it was opened: `O_ACCMODE`, `O_APPEND`. Throws unless it is open. */
   flags(action: string, descriptor: number): number {
+    checkDescriptor(action, descriptor);
     const flags = this.#symbols.fcntl(descriptor, c.F_GETFL);
     if (flags !== -1) return flags;
     throw new Deno.errors.BadResource(
@@ -83,7 +72,7 @@ export class Libc implements Disposable {
 
   /** Where it will be read or written next; `undefined` where there is no such thing. */
   position(descriptor: number): bigint | undefined {
-    const position = this.#symbols.lseek(descriptor, 0n, c.SEEK_CUR);
+    const position = this.#symbols.lseek(descriptor, 0n, Deno.SeekMode.Current);
     return position === -1n ? undefined : position;
   }
 
@@ -92,17 +81,20 @@ export class Libc implements Disposable {
     return Math.min(this.#symbols.getdtablesize(), MAX_DESCRIPTORS);
   }
 
-  localAddress(descriptor: number): c.Address | undefined {
-    return addressBy(this.#symbols.getsockname, descriptor);
-  }
-
-  remoteAddress(descriptor: number): c.Address | undefined {
-    return addressBy(this.#symbols.getpeername, descriptor);
+  /** The address of a socket, or of its peer; `undefined` where there is none. */
+  address(
+    get: "getsockname" | "getpeername",
+    descriptor: number,
+  ): c.Address | undefined {
+    const bytes = new Uint8Array(c.SOCKADDR_SIZE);
+    const length = new Uint32Array([bytes.length]);
+    const failed = this.#symbols[get](descriptor, bytes, length) === -1;
+    return failed ? undefined : c.readAddress(bytes);
   }
 
   isListening(descriptor: number): boolean {
-    return this.localAddress(descriptor) !== undefined &&
-      this.remoteAddress(descriptor) === undefined &&
+    return this.address("getsockname", descriptor) !== undefined &&
+      this.address("getpeername", descriptor) === undefined &&
       // A connection that was reset has no address either. SO_ACCEPTCONN would tell,
       // but not on macOS.
       (this.poll(descriptor, 0) & c.POLLHUP) === 0;
@@ -191,23 +183,19 @@ export class Libc implements Disposable {
     return message;
   }
 
+  /** Receive up to `length` bytes, and close the descriptors that come with them. */
+  receiveBytes(socket: number, length: number): Uint8Array | undefined {
+    const message = this.receive(socket, length);
+    for (const descriptor of message?.descriptors ?? []) this.close(descriptor);
+    return message?.bytes;
+  }
+
   /** What the descriptor is ready for now, of `events` and whatever ends it; 0: nothing. */
   poll(descriptor: number, events: number): number {
     c.setPollEntry(this.#pollEntry, 0, descriptor, events);
     const count = this.#symbols.poll(this.#pollEntry, 1n, 0);
     return count > 0 ? c.pollResult(this.#pollEntry, 0) : 0;
   }
-}
-
-function addressBy(
-  get: Symbols["getsockname"] | Symbols["getpeername"],
-  descriptor: number,
-): c.Address | undefined {
-  const bytes = new Uint8Array(c.SOCKADDR_SIZE);
-  const length = new Uint32Array([bytes.length]);
-  return get(descriptor, bytes, length) === -1
-    ? undefined
-    : c.readAddress(bytes);
 }
 
 /** Throw unless it can be the number of a descriptor. */

@@ -7,7 +7,7 @@ const SYMBOLS = {
     parameters: [],
     result: "pointer",
   },
-  realloc: { parameters: ["pointer", "usize"], result: "pointer" },
+  malloc: { parameters: ["usize"], result: "pointer" },
   free: { parameters: ["pointer"], result: "void" },
   strerror: { parameters: ["i32"], result: "pointer" },
   close: { parameters: ["i32"], result: "i32" },
@@ -43,11 +43,8 @@ const SYMBOLS = {
   },
 } as const satisfies Deno.ForeignLibraryInterface;
 
-/** The C library, loaded. */
-export type Library = Deno.DynamicLibrary<typeof SYMBOLS>;
-
 /** The functions of the C library. */
-export type Symbols = Library["symbols"];
+export type Symbols = Deno.DynamicLibrary<typeof SYMBOLS>["symbols"];
 
 const ERROR_CLASSES = new Map([
   [os.constants.errno.EACCES, Deno.errors.PermissionDenied],
@@ -60,7 +57,7 @@ const ERROR_CLASSES = new Map([
 ]);
 
 /** Load the C library. */
-export function loadLibrary(): Library {
+export function loadLibrary(): Deno.DynamicLibrary<typeof SYMBOLS> {
   const { os, arch } = Deno.build;
   if (os !== "linux" && os !== "darwin") {
     throw new Deno.errors.NotSupported(

@@ -34,22 +34,25 @@ export class MessageBuffer {
   /** The memory, which begins with the `struct msghdr`. */
   readonly bytes: Uint8Array<ArrayBuffer>;
   readonly #view: DataView;
-  readonly #address: bigint;
 
   constructor() {
     // An ArrayBuffer, not a small typed array alone: V8 moves the bytes of those.
     const memory = new ArrayBuffer(CONTROL_AT + CONTROL_SIZE);
     this.bytes = new Uint8Array(memory);
-    this.#view = new DataView(memory);
-    this.#address = Deno.UnsafePointer.value(Deno.UnsafePointer.of(memory));
+    const view = this.#view = new DataView(memory);
+    const address = Deno.UnsafePointer.value(Deno.UnsafePointer.of(memory));
+    view.setBigUint64(MSG_IOV, address + BigInt(IOVEC_AT), true);
+    view.setUint32(MSG_IOVLEN, 1, true);
+    view.setBigUint64(IOVEC_AT, address + BigInt(DATA_AT), true);
+    view.setBigUint64(MSG_CONTROL, address + BigInt(CONTROL_AT), true);
   }
 
   /** Fill in bytes to send, and a descriptor to send with them. */
   write(bytes: Uint8Array, descriptor?: number): void {
     this.bytes.set(bytes, DATA_AT);
-    if (descriptor === undefined) return this.#setHeader(bytes.length, 0);
+    if (descriptor === undefined) return this.#setLengths(bytes.length, 0);
     const length = CMSG_DATA + 4;
-    this.#setHeader(bytes.length, align(length));
+    this.#setLengths(bytes.length, align(length));
     const view = this.#view;
     this.bytes.fill(0, CONTROL_AT, CONTROL_AT + align(length));
     view.setUint32(CONTROL_AT, length, true);
@@ -60,7 +63,7 @@ export class MessageBuffer {
 
   /** Make room for up to `length` bytes, and for any descriptors. */
   clear(length: number): void {
-    this.#setHeader(length, CONTROL_SIZE);
+    this.#setLengths(length, CONTROL_SIZE);
   }
 
   /** Read the message of `length` bytes that `recvmsg()` put here. */
@@ -72,18 +75,9 @@ export class MessageBuffer {
     };
   }
 
-  #setHeader(dataLength: number, controlLength: number) {
-    const view = this.#view;
-    const pointTo = (field: number, at: number) =>
-      view.setBigUint64(field, this.#address + BigInt(at), true);
-    this.bytes.fill(0, 0, DATA_AT);
-    pointTo(MSG_IOV, IOVEC_AT);
-    view.setUint32(MSG_IOVLEN, 1, true);
-    pointTo(IOVEC_AT, DATA_AT);
-    view.setUint32(IOVEC_AT + 8, dataLength, true);
-    if (controlLength === 0) return;
-    pointTo(MSG_CONTROL, CONTROL_AT);
-    view.setUint32(MSG_CONTROLLEN, controlLength, true);
+  #setLengths(dataLength: number, controlLength: number) {
+    this.#view.setUint32(IOVEC_AT + 8, dataLength, true);
+    this.#view.setUint32(MSG_CONTROLLEN, controlLength, true);
   }
 
   #readDescriptors(): number[] {

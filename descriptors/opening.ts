@@ -1,7 +1,8 @@
+import { constants } from "node:fs";
 import net from "node:net";
 import { isatty } from "node:tty";
 import { checkDescriptor, Libc } from "./libc.ts";
-import { O_ACCMODE, O_APPEND, O_RDONLY, O_WRONLY } from "./structures.ts";
+import { O_ACCMODE } from "./structures.ts";
 
 /**
  * Open a descriptor as a file: a regular file, a directory, a device, a terminal.
@@ -51,7 +52,6 @@ import { O_ACCMODE, O_APPEND, O_RDONLY, O_WRONLY } from "./structures.ts";
  */
 export async function openFile(descriptor: number): Promise<Deno.FsFile> {
   const action = "Cannot open descriptor";
-  checkDescriptor(action, descriptor);
   using libc = Libc.use();
   const flags = libc.flags(action, descriptor);
   const position = libc.position(descriptor);
@@ -62,9 +62,9 @@ export async function openFile(descriptor: number): Promise<Deno.FsFile> {
   }
   const access = flags & O_ACCMODE;
   const file = await Deno.open(`/dev/fd/${descriptor}`, {
-    read: access !== O_WRONLY,
-    write: access !== O_RDONLY,
-    append: (flags & O_APPEND) !== 0,
+    read: access !== constants.O_WRONLY,
+    write: access !== constants.O_RDONLY,
+    append: (flags & constants.O_APPEND) !== 0,
   });
   if (position !== undefined) await file.seek(position, Deno.SeekMode.Start);
   libc.close(descriptor);
@@ -115,7 +115,6 @@ export async function openFile(descriptor: number): Promise<Deno.FsFile> {
  */
 export function openSocket(descriptor: number): net.Socket {
   const action = "Cannot open descriptor";
-  checkDescriptor(action, descriptor);
   using libc = Libc.use();
   const access = libc.flags(action, descriptor) & O_ACCMODE;
   if (libc.position(descriptor) !== undefined || isatty(descriptor)) {
@@ -130,8 +129,8 @@ export function openSocket(descriptor: number): net.Socket {
   }
   return new net.Socket({
     fd: descriptor,
-    readable: access !== O_WRONLY,
-    writable: access !== O_RDONLY,
+    readable: access !== constants.O_WRONLY,
+    writable: access !== constants.O_RDONLY,
   });
 }
 
@@ -183,7 +182,6 @@ export function openSocket(descriptor: number): net.Socket {
  */
 export function listen(descriptor: number): net.Server {
   const action = "Cannot listen on descriptor";
-  checkDescriptor(action, descriptor);
   using libc = Libc.use();
   libc.flags(action, descriptor);
   if (!libc.isListening(descriptor)) {

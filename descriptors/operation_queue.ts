@@ -1,4 +1,4 @@
-import type { Wait } from "./polling.ts";
+import type { Poller } from "./polling.ts";
 
 interface Operation {
   /** Returns whether it is done. */
@@ -8,14 +8,19 @@ interface Operation {
 
 /** Operations on a socket in one direction, done in call order. */
 export class OperationQueue {
-  readonly #startWait: () => Wait;
+  readonly #poller: Poller;
+  readonly #socket: number;
+  readonly #events: number;
   readonly #operations = new Set<Operation>();
-  #wait: Wait | undefined;
+  /** Ends the wait for the socket. */
+  #wait = new AbortController();
   #progress: Promise<void> | undefined;
 
-  /** Takes what begins to wait until the socket is ready. */
-  constructor(startWait: () => Wait) {
-    this.#startWait = startWait;
+  /** The operations wait until the socket is ready for `events`. */
+  constructor(poller: Poller, socket: number, events: number) {
+    this.#poller = poller;
+    this.#socket = socket;
+    this.#events = events;
   }
 
   /**
@@ -40,7 +45,7 @@ export class OperationQueue {
     };
     const onAbort = () => {
       if (this.#operations.delete(operation)) reject(signal?.reason);
-      if (this.#operations.size === 0) this.#wait?.cancel();
+      if (this.#operations.size === 0) this.#wait.abort();
     };
     signal?.addEventListener("abort", onAbort);
     // The second one, too: a rejection that nobody awaits does not count as unhandled.
@@ -66,21 +71,21 @@ export class OperationQueue {
   /** Attempt once more all that is left, which then must not block. */
   flush(): void {
     this.#attemptAll();
-    this.#wait?.cancel();
+    this.#wait.abort();
   }
 
   async #proceed() {
     while (this.#operations.size > 0) {
-      this.#wait = this.#startWait();
+      this.#wait = new AbortController();
+      const { signal } = this.#wait;
       try {
-        await this.#wait.done;
+        await this.#poller.wait([this.#socket], this.#events, signal);
       } catch (error) {
         for (const operation of this.#operations) operation.reject(error);
         this.#operations.clear();
       }
       this.#attemptAll();
     }
-    this.#wait = undefined;
     this.#progress = undefined;
   }
 

@@ -10,19 +10,9 @@ const ACTION = "Cannot wait for descriptors";
  */
 const LIMIT = 10_000;
 
-/** A wait for descriptors. */
-export interface Wait {
-  /** Settles when nothing uses the descriptors any more: only then may they be closed. */
-  readonly done: Promise<void>;
-  /** End it early. */
-  cancel(): void;
-}
-
-interface Waiter {
+interface Waiter extends PromiseWithResolvers<void> {
   readonly descriptors: readonly number[];
   readonly events: number;
-  resolve(): void;
-  reject(reason: unknown): void;
 }
 
 /**
@@ -37,12 +27,6 @@ export class Poller implements Disposable {
   /** A byte from `#wakeupWrite` makes it ready, which ends a `poll()`. */
   readonly #wakeupRead: number;
   readonly #wakeupWrite: number;
-  /**
-   * For `struct pollfd[]`. It belongs to the C library, not to this isolate: a Worker can be
-   * terminated while `poll()` is to write here later. Then nobody frees it.
-   */
-  #memory: Deno.PointerValue = null;
-  #entries = new DataView(new ArrayBuffer(0));
   #isRunning = false;
   #isWakingUp = false;
 
@@ -60,23 +44,33 @@ export class Poller implements Disposable {
   [Symbol.dispose](): void {
     this.#symbols.close(this.#wakeupRead);
     this.#symbols.close(this.#wakeupWrite);
-    this.#symbols.free(this.#memory);
   }
 
-  /** Wait until one of the descriptors is ready for `events`. */
-  wait(descriptors: readonly number[], events: number): Wait {
-    const { promise: done, resolve, reject } = Promise.withResolvers<void>();
-    const waiter = { descriptors, events, resolve, reject };
+  /**
+   * Wait until one of the descriptors is ready for `events`, or the signal aborts. Nothing uses
+   * them any more when this settles: only then may they be closed.
+   */
+  async wait(
+    descriptors: readonly number[],
+    events: number,
+    signal: AbortSignal,
+  ): Promise<void> {
+    const waiter = { descriptors, events, ...Promise.withResolvers<void>() };
     this.#waiters.add(waiter);
     if (this.#polled.size > 0) this.#wakeUp();
     if (!this.#isRunning) this.#run();
-    const cancel = () => {
+    const onAbort = () => {
       this.#waiters.delete(waiter);
       // Outside of a poll() there is nothing to wake up: the wait is over at once.
       if (this.#polled.has(waiter)) this.#wakeUp();
-      else resolve();
+      else waiter.resolve();
     };
-    return { done, cancel };
+    signal.addEventListener("abort", onAbort);
+    try {
+      await waiter.promise;
+    } finally {
+      signal.removeEventListener("abort", onAbort);
+    }
   }
 
   #wakeUp() {
@@ -101,18 +95,29 @@ export class Poller implements Disposable {
     const entries = [...waiters].flatMap((waiter) =>
       waiter.descriptors.map((descriptor) => ({ descriptor, waiter }))
     );
-    const count = BigInt(entries.length + 1);
+    const { free, malloc, poll, pollInThread, read } = this.#symbols;
+    const count = entries.length + 1;
+    const size = c.POLLFD_SIZE * count;
+    // It belongs to the C library, not to this isolate: a Worker can be terminated while poll()
+    // is to write here later. Then nobody frees it.
+    const memory = malloc(BigInt(size));
     this.#polled = waiters;
     try {
-      const view = this.#reserve(entries.length + 1);
+      if (memory === null) throw systemError(this.#symbols, ACTION);
+      const view = new DataView(
+        Deno.UnsafePointerView.getArrayBuffer(memory, size),
+      );
       c.setPollEntry(view, 0, this.#wakeupRead, c.POLLIN);
       for (const [index, { descriptor, waiter }] of entries.entries()) {
         c.setPollEntry(view, index + 1, descriptor, waiter.events);
       }
-      const { poll, pollInThread, read } = this.#symbols;
-      const ready = await pollInThread(this.#memory, count, LIMIT);
+      const ready = await pollInThread(memory, BigInt(count), LIMIT);
       // That errno was another thread's: ask again on this one.
-      if (ready === -1 && poll(view, count, 0) === -1) this.#throwUnlessEintr();
+      if (ready === -1 && poll(view, BigInt(count), 0) === -1) {
+        const code = errnoOf(this.#symbols);
+        const { EINTR } = os.constants.errno;
+        if (code !== EINTR) throw systemError(this.#symbols, ACTION, code);
+      }
 
       if (c.pollResult(view, 0) !== 0) {
         read(this.#wakeupRead, new Uint8Array(1), 1n);
@@ -131,25 +136,8 @@ export class Poller implements Disposable {
         waiter.reject(error);
       }
     } finally {
+      free(memory);
       this.#polled = new Set();
     }
-  }
-
-  /** Get memory for so many entries. */
-  #reserve(count: number): DataView {
-    const size = c.POLLFD_SIZE * count;
-    if (size <= this.#entries.byteLength) return this.#entries;
-    const memory = this.#symbols.realloc(this.#memory, BigInt(size));
-    if (memory === null) throw systemError(this.#symbols, ACTION);
-    this.#memory = memory;
-    return this.#entries = new DataView(
-      Deno.UnsafePointerView.getArrayBuffer(memory, size),
-    );
-  }
-
-  #throwUnlessEintr() {
-    const code = errnoOf(this.#symbols);
-    if (code === os.constants.errno.EINTR) return;
-    throw systemError(this.#symbols, ACTION, code);
   }
 }

@@ -83,27 +83,16 @@ export class DescriptorSocket implements AsyncDisposable {
    */
   constructor(descriptor: number) {
     const action = "Cannot use descriptor";
-    checkDescriptor(action, descriptor);
-    this.#socket = descriptor;
-    this.#libc = Libc.use();
-    try {
-      this.#libc.flags(action, descriptor);
-      if (this.#libc.localAddress(descriptor)?.family !== AF_UNIX) {
-        throw new TypeError(
-          `${action} ${descriptor}: it is not a Unix socket`,
-        );
-      }
-      this.#sending = this.#queueOf(POLLOUT);
-      this.#receiving = this.#queueOf(POLLIN);
-    } catch (error) {
-      this.#libc[Symbol.dispose]();
-      throw error;
+    using libc = Libc.use();
+    libc.flags(action, descriptor);
+    if (libc.address("getsockname", descriptor)?.family !== AF_UNIX) {
+      throw new TypeError(`${action} ${descriptor}: it is not a Unix socket`);
     }
-  }
-
-  #queueOf(events: number): OperationQueue {
-    const { poller } = this.#libc;
-    return new OperationQueue(() => poller.wait([this.#socket], events));
+    this.#socket = descriptor;
+    this.#sending = new OperationQueue(libc.poller, descriptor, POLLOUT);
+    this.#receiving = new OperationQueue(libc.poller, descriptor, POLLIN);
+    // Last, as nothing may fail from here on: close() gives it back.
+    this.#libc = Libc.use();
   }
 
   /**
@@ -213,14 +202,12 @@ export class DescriptorSocket implements AsyncDisposable {
 
   /** Drop what comes meanwhile: the peer may be closing too, and have no room left to send. */
   async #finishSending() {
-    const dropping = this.#queueOf(POLLIN);
+    const { poller } = this.#libc;
+    const dropping = new OperationQueue(poller, this.#socket, POLLIN);
     const sent = new AbortController();
     dropping.perform(() => {
-      const message = this.#libc.receive(this.#socket, 1);
-      for (const descriptor of message?.descriptors ?? []) {
-        this.#libc.close(descriptor);
-      }
-      return message?.bytes.length === 0 ? true : undefined;
+      const bytes = this.#libc.receiveBytes(this.#socket, 1);
+      return bytes?.length === 0 ? true : undefined;
     }, sent.signal);
     await this.#sending.finish();
     sent.abort();

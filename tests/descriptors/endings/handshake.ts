@@ -5,7 +5,7 @@ import { Libc } from "../../../descriptors/libc.ts";
 using libc = Libc.use();
 const directory = await Deno.makeTempDir();
 const place = { directory, token: "0".repeat(64) };
-const { connected, dispose } = new DescriptorHandshake(libc).open(place, {});
+const { connected, dispose } = new DescriptorHandshake(libc).open(place);
 const controller = new AbortController();
 const connection = connected(controller.signal);
 for (let turns = Number(Deno.args[0]); turns > 0; turns--) await null;
