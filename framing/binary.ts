@@ -11,6 +11,12 @@ import type { Framing, LengthFieldOptions, VarintOptions } from "./types.ts";
 /** The largest `lengthFieldOffset` and `initialBytesToStrip`. */
 const MAX_LENGTH_FIELD_OFFSET = 65_536;
 
+const MAX_FIELD_LENGTH = 8;
+
+/** What is read of a field, or written to it: all framings use it, one after the other. */
+const field = new DataView(new ArrayBuffer(MAX_FIELD_LENGTH));
+const fieldBytes = new Uint8Array(field.buffer);
+
 const NATIVE_IS_LITTLE = new Uint8Array(new Uint16Array([1]).buffer)[0] === 1;
 
 /**
@@ -112,31 +118,23 @@ export function lengthField(options: LengthFieldOptions = {}): Framing {
   const overhead = strip - headerLength - adjustment;
   const maxValue = Math.min(2 ** (8 * size) - 1, Number.MAX_SAFE_INTEGER);
 
-  // Bytes are read and written from the least significant one on.
-  const first = little ? position : headerLength - 1;
-  const step = little ? 1 : -1;
+  // A shorter field is the end of a big-endian one of 8 bytes, or the start of a little-endian one.
+  const [skip, high, low] = little
+    ? [0, 4, 0]
+    : [MAX_FIELD_LENGTH - size, 0, 4];
 
-  function write(bytes: Uint8Array, start: number, value: number) {
-    let at = start + first;
-    let unit = 1;
-    for (let i = 0; i < size; i++) {
-      // What is stored is the whole part, modulo 256.
-      bytes[at] = value / unit;
-      at += step;
-      unit *= 256;
-    }
+  function write(bytes: Uint8Array, at: number, value: number) {
+    field.setUint32(high, value / 2 ** 32, little);
+    field.setUint32(low, value, little);
+    for (let i = 0; i < size; i++) bytes[at + i] = fieldBytes[skip + i]!;
   }
 
-  function read(bytes: Uint8Array, start: number): number {
-    let at = start + first;
-    let unit = 1;
-    let value = 0;
-    for (let i = 0; i < size; i++) {
-      value += bytes[at]! * unit;
-      at += step;
-      unit *= 256;
-    }
-    return value;
+  function read(bytes: Uint8Array, at: number): number {
+    field.setUint32(high, 0);
+    field.setUint32(low, 0);
+    for (let i = 0; i < size; i++) fieldBytes[skip + i] = bytes[at + i]!;
+    return field.getUint32(high, little) * 2 ** 32 +
+      field.getUint32(low, little);
   }
 
   return {
@@ -162,12 +160,12 @@ export function lengthField(options: LengthFieldOptions = {}): Framing {
       for (let i = 0; i < messageBytesInHeader; i++) {
         bytes[start + strip + i] = message[i]!;
       }
-      write(bytes, start, value);
+      write(bytes, start + position, value);
       return before;
     },
     decodeHeader(bytes, start, end) {
       if (end - start < headerLength) return undefined;
-      const value = read(bytes, start);
+      const value = read(bytes, start + position);
       // Beyond this the sum below could come out as a wrong number.
       if (value > maxValue) {
         return { messageOffset: strip, messageLength: value };
