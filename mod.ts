@@ -34,6 +34,7 @@ import "./framing/decoder.ts";
 import "./framing/encoder.ts";
 import "./framing/errors.ts";
 import "./framing/memory.ts";
+import "./framing/scavenge.ts";
 import "./framing/text.ts";
 import "./channel/receiving.ts";
 import "./channel/sending.ts";

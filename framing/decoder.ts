@@ -6,13 +6,8 @@ import {
   TruncatedFrameError,
   ViewTooShortError,
 } from "./errors.ts";
-import {
-  BLOCK_LENGTH,
-  giveMemory,
-  ReadBuffer,
-  takeMemory,
-  triggerScavenge,
-} from "./memory.ts";
+import { BLOCK_LENGTH, giveMemory, ReadBuffer, takeMemory } from "./memory.ts";
+import { triggerScavenge } from "./scavenge.ts";
 import type { FrameHeader, Framing, FramingOptions } from "./types.ts";
 
 /**
