@@ -25,83 +25,46 @@
  * @module
  */
 
-import { type FramingOptions, lengthField } from "./framing.ts";
+import { lengthField } from "./framing.ts";
 import { FrameDecoder } from "./framing/decoder.ts";
 import { FrameEncoder } from "./framing/encoder.ts";
+import { Receiving } from "./channel/receiving.ts";
+import { highWaterMarkOf, Sending } from "./channel/sending.ts";
+import { bytes } from "./channel/serializations.ts";
+import {
+  connectionTransport,
+  isConnection,
+  streamTransport,
+} from "./channel/transports.ts";
+import type {
+  ChannelOptions,
+  Connection,
+  DuplexStream,
+  Serialization,
+  Transport,
+  WithoutSerialization,
+  WithSerialization,
+} from "./channel/types.ts";
 import {
   type Failure,
   markHandled,
   rejectedPromise,
 } from "./channel/waiting.ts";
-import { Receiving } from "./channel/receiving.ts";
-import { highWaterMarkOf, Sending } from "./channel/sending.ts";
-import { bytes, type Serialization } from "./channel/serializations.ts";
-import {
-  type Connection,
-  connectionTransport,
-  type DuplexStream,
-  isConnection,
-  streamTransport,
-  type Transport,
-} from "./channel/transports.ts";
 
 export type { FrameHeader, Framing, FramingOptions } from "./framing.ts";
-export {
-  bytes,
-  type BytesOptions,
-  json,
-  type Serialization,
-  structured,
-  text,
-} from "./channel/serializations.ts";
-export type { Connection, DuplexStream } from "./channel/transports.ts";
-
-/** Options for {@linkcode Channel}. */
-export interface ChannelOptions<In, Out = In> extends FramingOptions {
-  /**
-   * How a message becomes bytes, and bytes a message.
-   *
-   * @default {bytes()}
-   */
-  serialization?: Serialization<In, Out> | undefined;
-  /**
-   * Bytes (with headers) that may be queued before `send()` waits: an integer of 0 or
-   * more. With 0 each `send()` waits until its message has been handed to the operating
-   * system.
-   *
-   * Two sides that both await `send()` of more than this, and of what the system
-   * itself buffers, while neither receives, wait indefinitely: receive meanwhile.
-   *
-   * @default {262_144}
-   */
-  highWaterMark?: number | undefined;
-}
-
-/** Options that name a serialization, which tells the types of messages. */
-export interface WithSerialization<In, Out> {
-  /** How a message becomes bytes, and bytes a message. */
-  serialization: Serialization<In, Out>;
-}
-
-/** Options that name no serialization: messages are bytes. */
-export interface WithoutSerialization {
-  /** None. */
-  serialization?: undefined;
-}
-
-/** Accepts options of a type that may or may not name a serialization, as a wrapper has them. */
-export type MaySerialize<Options> = "serialization" extends keyof Options
-  ? undefined extends Options["serialization"] ? unknown : never
-  : never;
-
-/** What is received with options of a type, which may name a serialization. */
-export type ReceivedWith<Options> = Options extends
-  { serialization?: Serialization<infer In, never> | undefined } ? In : never;
-
-/** What is sent with options of a type, which may name a serialization. */
-export type SentWith<Options> = Options extends
-  { serialization?: Serialization<unknown, infer Out> | undefined } ? Out
-  : never;
+export { bytes, json, structured, text } from "./channel/serializations.ts";
+export type {
+  BytesOptions,
+  ChannelOptions,
+  Connection,
+  DuplexStream,
+  MaySerialize,
+  ReceivedWith,
+  SentWith,
+  Serialization,
+  WithoutSerialization,
+  WithSerialization,
+} from "./channel/types.ts";
 
 /** How long after the end of a peer `closed` waits for messages to be received, in ms. */
 const UNRECEIVED_WAIT = 1_000;

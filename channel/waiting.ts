@@ -66,17 +66,3 @@ export function rejectHandled(
   markHandled(promise);
   reject(reason);
 }
-
-/** What the first of some promises resolves to, or nothing after a time in ms. */
-export async function within<T>(
-  delay: number,
-  ...promises: Promise<T>[]
-): Promise<T | undefined> {
-  const { promise: late, resolve } = Promise.withResolvers<undefined>();
-  const timer = setTimeout(() => resolve(undefined), delay);
-  try {
-    return await Promise.race<T | undefined>([...promises, late]);
-  } finally {
-    clearTimeout(timer);
-  }
-}

@@ -1,7 +1,7 @@
 /** The connection to a child, and what its end means. */
 
 import type { Connection } from "../channel.ts";
-import { type Failure, markHandled, within } from "../channel/waiting.ts";
+import { type Failure, markHandled } from "../channel/waiting.ts";
 import { log, messageOf } from "./environment.ts";
 import { describeStatus, ExitError } from "./outcome.ts";
 
@@ -346,5 +346,19 @@ async function soon<T>(promise: Promise<T>): Promise<T | undefined> {
     // In between the loop looks for what has come, however late it is.
     const value = await within(TURN_LENGTH, promise);
     if (value !== undefined) return value;
+  }
+}
+
+/** What the first of some promises resolves to, or nothing after a time in ms. */
+export async function within<T>(
+  delay: number,
+  ...promises: Promise<T>[]
+): Promise<T | undefined> {
+  const { promise: late, resolve } = Promise.withResolvers<undefined>();
+  const timer = setTimeout(() => resolve(undefined), delay);
+  try {
+    return await Promise.race<T | undefined>([...promises, late]);
+  } finally {
+    clearTimeout(timer);
   }
 }

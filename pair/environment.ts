@@ -120,22 +120,11 @@ export async function writeToken(
   await writeAll(conn, Uint8Array.from(part, (digit) => digit.charCodeAt(0)));
 }
 
-/** Write, in place of the last digit, why there will be none, and close. */
-export async function writeReason(
-  conn: Deno.Conn,
-  reason: string,
-): Promise<void> {
-  try {
-    await writeAll(conn, Uint8Array.of(REASON_MARK));
-    await writeAll(conn, new TextEncoder().encode(reason));
-    conn.close();
-  } catch (error) {
-    // The parent waits no more, or the module has closed it.
-    log?.(`could not say why: ${messageOf(error)}`);
-  }
-}
-
-async function writeAll(conn: Pick<Connection, "write">, bytes: Uint8Array) {
+/** Write bytes to the last. */
+export async function writeAll(
+  conn: Pick<Connection, "write">,
+  bytes: Uint8Array,
+) {
   let rest = bytes;
   while (rest.length > 0) rest = rest.subarray(await conn.write(rest));
 }

@@ -17,7 +17,7 @@
  * @module
  */
 
-import { within } from "../channel/waiting.ts";
+import { within } from "./connection.ts";
 import { removeDirectory } from "./directory.ts";
 import {
   type Address,

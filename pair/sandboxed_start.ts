@@ -5,12 +5,14 @@ import {
   type Address,
   connect,
   handOver,
+  log,
   messageOf,
   PATH_VARIABLE,
   PORT_VARIABLE,
+  REASON_MARK,
   takeAddress,
   TOKEN_VARIABLE,
-  writeReason,
+  writeAll,
   writeToken,
 } from "./environment.ts";
 import { refuseLinks, type Scope } from "./links.ts";
@@ -58,6 +60,21 @@ export async function startModule(
   } catch (error) {
     if (!isTaken) await writeReason(conn, messageOf(error));
     throw error;
+  }
+}
+
+/** Write, in place of the last digit, why there will be none, and close. */
+async function writeReason(
+  conn: Deno.Conn,
+  reason: string,
+): Promise<void> {
+  try {
+    await writeAll(conn, Uint8Array.of(REASON_MARK));
+    await writeAll(conn, new TextEncoder().encode(reason));
+    conn.close();
+  } catch (error) {
+    // The parent waits no more, or the module has closed it.
+    log?.(`could not say why: ${messageOf(error)}`);
   }
 }
 
