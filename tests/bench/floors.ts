@@ -28,6 +28,13 @@ const LIMITS: readonly {
     limit: "deno-framed",
     of: "deno-conn",
   },
+  ...["c", "python", "ruby", "node-fork"].map((against) => ({
+    workload: "oneway-64",
+    peer: "ours",
+    against,
+    limit: "deno-own",
+    of: against,
+  })),
   {
     workload: "oneway-64",
     peer: "ours-streams",
