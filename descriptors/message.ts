@@ -34,6 +34,8 @@ export class MessageBuffer {
   /** The memory, which begins with the `struct msghdr`. */
   readonly bytes: Uint8Array<ArrayBuffer>;
   readonly #view: DataView;
+  /** Where control messages are. */
+  readonly #control: bigint;
 
   constructor() {
     // An ArrayBuffer, not a small typed array alone: V8 moves the bytes of those.
@@ -44,7 +46,7 @@ export class MessageBuffer {
     view.setBigUint64(MSG_IOV, address + BigInt(IOVEC_AT), true);
     view.setUint32(MSG_IOVLEN, 1, true);
     view.setBigUint64(IOVEC_AT, address + BigInt(DATA_AT), true);
-    view.setBigUint64(MSG_CONTROL, address + BigInt(CONTROL_AT), true);
+    this.#control = address + BigInt(CONTROL_AT);
   }
 
   /** Fill in bytes to send, and a descriptor to send with them. */
@@ -77,6 +79,9 @@ export class MessageBuffer {
 
   #setLengths(dataLength: number, controlLength: number) {
     this.#view.setUint32(IOVEC_AT + 8, dataLength, true);
+    // macOS refuses a pointer to none.
+    const control = controlLength === 0 ? 0n : this.#control;
+    this.#view.setBigUint64(MSG_CONTROL, control, true);
     this.#view.setUint32(MSG_CONTROLLEN, controlLength, true);
   }
 

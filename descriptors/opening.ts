@@ -1,8 +1,7 @@
-import { constants } from "node:fs";
 import net from "node:net";
 import { isatty } from "node:tty";
 import { checkDescriptor, Libc } from "./libc.ts";
-import { O_ACCMODE } from "./structures.ts";
+import { O_ACCMODE, O_APPEND, O_RDONLY, O_WRONLY } from "./structures.ts";
 
 /**
  * Open a descriptor as a file: a regular file, a directory, a device, a terminal.
@@ -62,9 +61,9 @@ export async function openFile(descriptor: number): Promise<Deno.FsFile> {
   }
   const access = flags & O_ACCMODE;
   const file = await Deno.open(`/dev/fd/${descriptor}`, {
-    read: access !== constants.O_WRONLY,
-    write: access !== constants.O_RDONLY,
-    append: (flags & constants.O_APPEND) !== 0,
+    read: access !== O_WRONLY,
+    write: access !== O_RDONLY,
+    append: (flags & O_APPEND) !== 0,
   });
   if (position !== undefined) await file.seek(position, Deno.SeekMode.Start);
   libc.close(descriptor);
@@ -129,8 +128,8 @@ export function openSocket(descriptor: number): net.Socket {
   }
   return new net.Socket({
     fd: descriptor,
-    readable: access !== constants.O_WRONLY,
-    writable: access !== constants.O_RDONLY,
+    readable: access !== O_WRONLY,
+    writable: access !== O_RDONLY,
   });
 }
 
