@@ -30,18 +30,17 @@ import { FrameDecoder } from "./framing/decoder.ts";
 import { FrameEncoder } from "./framing/encoder.ts";
 import { Receiving } from "./channel/receiving.ts";
 import { highWaterMarkOf, Sending } from "./channel/sending.ts";
-import { bytes } from "./channel/serializations.ts";
+import { serializationOf } from "./channel/serializations.ts";
 import {
   connectionTransport,
   isConnection,
   streamTransport,
+  type Transport,
 } from "./channel/transports.ts";
 import type {
   ChannelOptions,
   Connection,
   DuplexStream,
-  Serialization,
-  Transport,
   WithoutSerialization,
   WithSerialization,
 } from "./channel/types.ts";
@@ -53,23 +52,10 @@ import {
 
 export type { FrameHeader, Framing, FramingOptions } from "./framing.ts";
 export { bytes, json, structured, text } from "./channel/serializations.ts";
-export type {
-  BytesOptions,
-  ChannelOptions,
-  Connection,
-  DuplexStream,
-  MaySerialize,
-  ReceivedWith,
-  SentWith,
-  Serialization,
-  WithoutSerialization,
-  WithSerialization,
-} from "./channel/types.ts";
+export type * from "./channel/types.ts";
 
 /** How long after the end of a peer `closed` waits for messages to be received, in ms. */
 const UNRECEIVED_WAIT = 1_000;
-
-const BYTES: Serialization<unknown, never> = bytes();
 
 const identity = (bytes: Uint8Array<ArrayBuffer>) => bytes;
 const toNull = () => null;
@@ -169,9 +155,7 @@ export class Channel<In = Uint8Array<ArrayBuffer>, Out = In>
     options: ChannelOptions<In, Out> = {},
   ) {
     const highWaterMark = highWaterMarkOf(options);
-    const serialization = options.serialization ??
-      // Then the types are those of bytes(), as the overloads say.
-      BYTES as Serialization<In, Out>;
+    const serialization = serializationOf(options);
     const framing = options.framing ?? lengthField();
     const encoder = new FrameEncoder(framing, options);
     const decoder = new FrameDecoder(framing, options);

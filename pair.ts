@@ -47,18 +47,8 @@ import type {
 } from "./pair/options.ts";
 import { type Child, openChannel } from "./pair/outcome.ts";
 
-export type {
-  Channel,
-  ChannelOptions,
-  Connection,
-  DuplexStream,
-  MaySerialize,
-  ReceivedWith,
-  SentWith,
-  Serialization,
-  WithoutSerialization,
-  WithSerialization,
-} from "./channel.ts";
+export type { Channel } from "./channel.ts";
+export type * from "./channel/types.ts";
 export type { FrameHeader, Framing, FramingOptions } from "./framing.ts";
 export type * from "./pair/options.ts";
 export { Child, ConnectError, ExitError } from "./pair/outcome.ts";

@@ -6,7 +6,7 @@ import {
   rejectedPromise,
   rejectHandled,
 } from "./waiting.ts";
-import type { Transport } from "./types.ts";
+import type { Transport } from "./transports.ts";
 
 /** A caller who waits for a message. */
 interface Receiver {

@@ -9,7 +9,8 @@ import {
   rejectHandled,
 } from "./waiting.ts";
 import type { FramingOptions } from "../framing/types.ts";
-import type { Serialization, Transport } from "./types.ts";
+import type { Transport } from "./transports.ts";
+import type { Serialization } from "./types.ts";
 
 /** A batch that nothing waits before is full at this many bytes: the peer reads meanwhile. */
 const BATCH_TARGET = 64 * 1024;

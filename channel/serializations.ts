@@ -1,5 +1,5 @@
 import { giveMemory, takeMemory } from "../framing/memory.ts";
-import type { BytesOptions, Serialization } from "./types.ts";
+import type { BytesOptions, ChannelOptions, Serialization } from "./types.ts";
 
 /**
  * Send `Uint8Array`s as they are.
@@ -51,6 +51,15 @@ export function bytes(
     },
     deserialize: (bytes) => bytes,
   };
+}
+
+const BYTES: Serialization<unknown, never> = bytes();
+
+/** Without a serialization the types are those of bytes(), as the overloads say. */
+export function serializationOf<In, Out>(
+  { serialization }: ChannelOptions<In, Out>,
+): Serialization<In, Out> {
+  return serialization ?? BYTES as Serialization<In, Out>;
 }
 
 /** What a decoder puts where the bytes are wrong; a text may also hold it. */

@@ -159,21 +159,3 @@ export interface Connection {
    */
   readonly gone?: Promise<void> | undefined;
 }
-
-/** How bytes come and go. It knows nothing of frames. */
-export interface Transport {
-  /** Whether what is written is not looked at any more once it has been written. */
-  readonly reusesMemory: boolean;
-  /**
-   * Read some bytes: how many came into the memory that `target` returns, or the bytes,
-   * which are elsewhere; `null` at the end.
-   */
-  read(target: () => Uint8Array): Promise<number | Uint8Array | null>;
-  /** Write some bytes or all, and return how many. */
-  write(bytes: Uint8Array): Promise<number>;
-  closeWrite(): Promise<void>;
-  /** End reading. Returns whether that ends the stream of bytes. */
-  cancel(reason: unknown): boolean;
-  /** End both. */
-  abort(reason: unknown): void;
-}

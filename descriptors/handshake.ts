@@ -1,3 +1,4 @@
+import { equalTokens } from "../pair/handshake.ts";
 import { Libc } from "./libc.ts";
 import { DescriptorSocket } from "./socket.ts";
 import { POLLIN } from "./structures.ts";
@@ -61,7 +62,7 @@ export class DescriptorHandshake {
       const token = this.#receiveToken(socket, start);
       if (token !== undefined && token.length < this.#token.length) {
         this.#candidates.set(socket, token);
-      } else if (token !== undefined && isEqual(token, this.#token)) {
+      } else if (token !== undefined && equalTokens(token, this.#token)) {
         this.#candidates.delete(socket);
         return socket;
       } else {
@@ -99,12 +100,6 @@ export class DescriptorHandshake {
     this.#libc.close(this.#listener);
     // The path goes with the directory.
   }
-}
-
-/** Compare tokens of one length in a time that does not tell where they differ. */
-function isEqual(left: Uint8Array, right: Uint8Array): boolean {
-  const differences = left.map((byte, index) => byte ^ (right[index] ?? 0));
-  return differences.reduce((all, bits) => all | bits, 0) === 0;
 }
 
 /** Connect to the parent, and send it the token. */

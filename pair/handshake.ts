@@ -60,7 +60,7 @@ function newToken(): string {
 }
 
 /** Compare in a time that does not tell where two tokens of the same length differ. */
-function equalTokens(a: Uint8Array, b: Uint8Array): boolean {
+export function equalTokens(a: Uint8Array, b: Uint8Array): boolean {
   let difference = a.length ^ b.length;
   for (const [index, byte] of a.entries()) difference |= byte ^ (b[index] ?? 0);
   return difference === 0;

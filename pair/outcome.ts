@@ -1,14 +1,16 @@
 /** What callers get: a channel, a child, or one of the errors that they catch. */
 
 import {
-  bytes,
   Channel,
   type ChannelOptions,
   type Connection,
   type DuplexStream,
   type Serialization,
 } from "../channel.ts";
+import { serializationOf } from "../channel/serializations.ts";
 import { log, messageOf } from "./environment.ts";
+
+export { serializationOf };
 
 /** Make a channel over a stream; with `SOCKETPAIR_DEBUG` it is traced. */
 export function openChannel<In, Out>(
@@ -25,14 +27,6 @@ export function openChannel<In, Out>(
     (error) => log?.(`failed: ${messageOf(error)}`),
   );
   return channel;
-}
-
-/** Without a serialization the types are those of bytes(), as the overloads say. */
-export function serializationOf<In, Out>(
-  { serialization }: ChannelOptions<In, Out>,
-): Serialization<In, Out> {
-  const unknown: Serialization<unknown, never> = bytes();
-  return serialization ?? unknown as Serialization<In, Out>;
 }
 
 function traced<In, Out>(

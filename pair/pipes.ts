@@ -115,13 +115,8 @@ export function emptyPipes(
     // It may be closed.
     process.stdin.close().catch(() => {});
   }
-  const outputs = [
-    ...stdout === "piped" ? [process.stdout] : [],
-    ...stderr === "piped" ? [process.stderr] : [],
-  ];
   const over = new AbortController();
-  for (const output of outputs) {
-    if (output.locked) continue;
+  for (const output of unreadOutputs(process, { stdout, stderr })) {
     output.pipeTo(new WritableStream(), { signal: over.signal })
       .catch(() => {});
   }
@@ -134,13 +129,20 @@ export async function releasePipes(
   { stdin, stdout, stderr }: PipeOptions,
 ): Promise<void> {
   if (stdin === "piped") await process.stdin.abort();
-  // One that is copied is read to its end.
-  if (stdout === "piped" && !process.stdout.locked) {
-    await process.stdout.cancel();
+  for (const output of unreadOutputs(process, { stdout, stderr })) {
+    await output.cancel();
   }
-  if (stderr === "piped" && !process.stderr.locked) {
-    await process.stderr.cancel();
-  }
+}
+
+/** The outputs that are piped, and that nobody reads or copies. */
+function unreadOutputs(
+  process: Deno.ChildProcess,
+  { stdout, stderr }: Omit<PipeOptions, "stdin">,
+): ReadableStream<Uint8Array>[] {
+  return [
+    ...stdout === "piped" ? [process.stdout] : [],
+    ...stderr === "piped" ? [process.stderr] : [],
+  ].filter(({ locked }) => !locked);
 }
 
 /** Standard output or standard error. */
