@@ -27,7 +27,7 @@ async function succeeds(
 const isContinuous = Deno.env.get("CI") === "true";
 
 /** Names the missing programs for the last test file. All test files run in one process. */
-const MISSING = "SOCKETPAIR_TEST_MISSING_PROGRAMS";
+const MISSING = "TESTS_MISSING_PROGRAMS";
 
 /** The beginning of the line that says why tests were ignored. */
 export const IGNORED = "Tests were ignored because these programs are missing";
