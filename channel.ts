@@ -28,8 +28,8 @@
 import { lengthField } from "./framing.ts";
 import { FrameDecoder } from "./framing/decoder.ts";
 import { FrameEncoder } from "./framing/encoder.ts";
-import { Receiving } from "./channel/receiving.ts";
-import { highWaterMarkOf, Sending } from "./channel/sending.ts";
+import { MessageReader } from "./channel/message_reader.ts";
+import { highWaterMarkOf, MessageWriter } from "./channel/message_writer.ts";
 import { serializationOf } from "./channel/serializations.ts";
 import {
   connectionTransport,
@@ -102,10 +102,10 @@ export class Channel<In = Uint8Array<ArrayBuffer>, Out = In>
   implements AsyncIterable<In>, AsyncDisposable {
   readonly #connection: Connection | undefined;
   readonly #transport: Transport;
-  readonly #sending: Sending<Out>;
-  readonly #receiving: Receiving;
+  readonly #writer: MessageWriter<Out>;
+  readonly #reader: MessageReader;
   readonly #toMessage: (bytes: Uint8Array<ArrayBuffer>) => In;
-  readonly #lends: boolean;
+  readonly #borrows: boolean;
 
   readonly #closed = Promise.withResolvers<void>();
   #closing: Promise<void> | undefined;
@@ -163,9 +163,14 @@ export class Channel<In = Uint8Array<ArrayBuffer>, Out = In>
     this.#transport = isConnection(stream)
       ? connectionTransport(stream)
       : streamTransport(stream);
-    this.#toMessage = (bytes) => serialization.deserialize(bytes);
-    this.#lends = serialization.borrows ?? false;
-    this.#sending = new Sending(this.#transport, {
+    const borrows = serialization.borrows ?? false;
+    this.#toMessage = (bytes) => {
+      const message = serialization.deserialize(bytes);
+      if (borrows && Object.is(message, bytes)) decoder.lend();
+      return message;
+    };
+    this.#borrows = borrows;
+    this.#writer = new MessageWriter(this.#transport, {
       serialization,
       encoder,
       highWaterMark,
@@ -173,13 +178,14 @@ export class Channel<In = Uint8Array<ArrayBuffer>, Out = In>
         if (failure) this.#closed.reject(failure.reason);
         this.#settle();
       },
+      onFailure: (reason) => this.#fail(reason),
     });
-    this.#receiving = new Receiving(this.#transport, decoder, {
-      lends: this.#lends,
+    this.#reader = new MessageReader(this.#transport, decoder, {
+      borrows,
       onEnd: () => this.#settle(),
       onFailure: (reason) => this.#fail(reason),
       endFailure: () =>
-        this.#closing ? undefined : this.#sending.failure ?? this.#peerFailure,
+        this.#closing ? undefined : this.#writer.failure ?? this.#peerFailure,
     });
     markHandled(this.#closed.promise);
     this.#connection?.gone?.then(
@@ -217,7 +223,7 @@ export class Channel<In = Uint8Array<ArrayBuffer>, Out = In>
   ): Promise<void>;
   send(message: Out | Uint8Array): Promise<void> {
     // Bytes are bytes, whatever kind of buffer they are in.
-    return this.#sending.send(message as Out);
+    return this.#writer.send(message as Out);
   }
 
   /**
@@ -241,7 +247,7 @@ export class Channel<In = Uint8Array<ArrayBuffer>, Out = In>
   receive(
     options?: { signal?: AbortSignal | undefined },
   ): Promise<In | null> {
-    return this.#receiving.request<In | null>(
+    return this.#reader.request<In | null>(
       this.#toMessage,
       toNull,
       options?.signal,
@@ -274,7 +280,7 @@ export class Channel<In = Uint8Array<ArrayBuffer>, Out = In>
     } catch (error) {
       return rejectedPromise(error);
     }
-    return this.#receiving.request<Uint8Array<ArrayBuffer> | null>(
+    return this.#reader.request<Uint8Array<ArrayBuffer> | null>(
       identity,
       toNull,
       undefined,
@@ -290,7 +296,7 @@ export class Channel<In = Uint8Array<ArrayBuffer>, Out = In>
    * {@linkcode Channel.abort}.
    */
   flush(): Promise<void> {
-    return this.#sending.flush();
+    return this.#writer.flush();
   }
 
   /**
@@ -302,7 +308,7 @@ export class Channel<In = Uint8Array<ArrayBuffer>, Out = In>
    * {@linkcode Channel.abort}.
    */
   closeWrite(): Promise<void> {
-    return this.#sending.close();
+    return this.#writer.close();
   }
 
   /**
@@ -343,7 +349,7 @@ export class Channel<In = Uint8Array<ArrayBuffer>, Out = In>
    * after the last `receive()`; if `detached`, only where nobody else holds its end.
    */
   get closed(): Promise<void> {
-    this.#receiving.watch();
+    this.#reader.watch();
     this.#settleUnreceived();
     return this.#closed.promise;
   }
@@ -359,11 +365,11 @@ export class Channel<In = Uint8Array<ArrayBuffer>, Out = In>
     let isCancelled = false;
     return this.#readable ??= new ReadableStream<In>({
       pull: (controller) =>
-        this.#receiving.request(
+        this.#reader.pull(
           (bytes) => {
             const message = this.#toMessage(bytes);
-            // A stream asks for the next message before this one has been looked at.
-            const isLent = this.#lends && Object.is(message, bytes);
+            // A stream requests the next message before this one has been used.
+            const isLent = this.#borrows && Object.is(message, bytes);
             controller.enqueue(
               isLent ? this.#toMessage(bytes.slice()) : message,
             );
@@ -371,10 +377,11 @@ export class Channel<In = Uint8Array<ArrayBuffer>, Out = In>
           () => {
             if (!isCancelled) controller.close();
           },
+          () => this.#readable?.locked === true,
         ),
       cancel: (reason) => {
         isCancelled = true;
-        this.#receiving.cancel(reason);
+        this.#reader.cancel(reason);
       },
     }, { highWaterMark: 0 });
   }
@@ -459,7 +466,7 @@ export class Channel<In = Uint8Array<ArrayBuffer>, Out = In>
       next: () =>
         isDone
           ? Promise.resolve(toDone())
-          : this.#receiving.request(toResult, onEnd),
+          : this.#reader.request(toResult, onEnd),
       return: () => {
         isDone = true;
         return Promise.resolve(toDone());
@@ -486,11 +493,11 @@ export class Channel<In = Uint8Array<ArrayBuffer>, Out = In>
   }
 
   async #close() {
-    this.#receiving.discard();
+    this.#reader.discard();
     // A peer that is busy sending must get to reading what is still queued.
-    if (this.#sending.isBusy) this.#receiving.drain();
+    if (this.#writer.isBusy) this.#reader.drain();
     try {
-      await this.#sending.close();
+      await this.#writer.close();
       this.#closed.resolve();
     } finally {
       this.#release();
@@ -499,12 +506,12 @@ export class Channel<In = Uint8Array<ArrayBuffer>, Out = In>
 
   /** Both directions have ended: nothing is left to wait for. */
   #settle() {
-    if (!this.#receiving.isEnded) return;
+    if (!this.#reader.isEnded) return;
     if (this.#peerFailure && !this.#closing) {
       return this.abort(this.#peerFailure.reason);
     }
-    const hasSendingEnded = this.#sending.isEnded ||
-      (this.#isPeerGone && !this.#sending.isBusy && !this.#closing);
+    const hasSendingEnded = this.#writer.isEnded ||
+      (this.#isPeerGone && !this.#writer.isBusy && !this.#closing);
     if (!hasSendingEnded) return;
     this.#release();
     this.#closed.resolve();
@@ -512,19 +519,19 @@ export class Channel<In = Uint8Array<ArrayBuffer>, Out = In>
 
   /** What a peer that has gone had sent can still be received, but `closed` waits no longer. */
   #settleUnreceived() {
-    const { isWatching, requests } = this.#receiving;
+    const { isWatching, requests } = this.#reader;
     if (!isWatching || this.#isReleased || this.#closing) return;
     if (!this.#isPeerGone && !this.#peerFailure) return;
     this.#unreceivedTimer ??= setTimeout(() => {
       this.#unreceivedTimer = undefined;
       if (this.#closing) return;
-      if (this.#receiving.requests > requests) this.#settleUnreceived();
+      if (this.#reader.requests > requests) this.#settleUnreceived();
       else if (this.#peerFailure) this.#closed.reject(this.#peerFailure.reason);
       else this.#closed.resolve();
     }, UNRECEIVED_WAIT);
   }
 
-  #release(reason: unknown = new Error("The peer has closed the channel")) {
+  #release(reason?: unknown) {
     if (this.#isReleased) return;
     this.#isReleased = true;
     clearTimeout(this.#unreceivedTimer);
@@ -533,8 +540,8 @@ export class Channel<In = Uint8Array<ArrayBuffer>, Out = In>
 
   #fail(reason: unknown) {
     this.#closed.reject(reason);
-    this.#sending.abort(reason);
-    this.#receiving.abort(reason);
+    this.#writer.abort(reason);
+    this.#reader.abort(reason);
     this.#release(reason);
   }
 }

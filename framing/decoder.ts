@@ -109,13 +109,18 @@ export class FrameDecoder {
     this.#buffer.clear();
   }
 
-  /** The receiver asks again: it has no more use for what it was lent. */
-  turn(): void {
+  /** Keep the memory of the last message unchanged until {@linkcode releaseLent}. */
+  lend(): void {
+    this.#buffer.isLent = true;
+  }
+
+  /** Nothing uses the last message any more. */
+  releaseLent(): void {
+    this.#buffer.isLent = false;
     if (this.#borrowed !== undefined && this.#message === undefined) {
       giveMemory(this.#borrowed);
       this.#borrowed = undefined;
     }
-    this.#buffer.turn();
   }
 
   /**
@@ -172,7 +177,6 @@ export class FrameDecoder {
     let message = arrived;
     if (into !== undefined) message = fill(into, arrived);
     else if (isOwned) message = new Uint8Array(arrived);
-    else this.#buffer.lend();
     this.#endFrame(header, message, end);
     if (into === undefined && isOwned) triggerScavenge(messageLength);
     return message;

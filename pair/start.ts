@@ -1,6 +1,6 @@
 /** How a parent makes the socket, and starts the child that is to connect to it. */
 
-import { checkLimits } from "../channel/sending.ts";
+import { checkLimits } from "../channel/message_writer.ts";
 import {
   ConnectedChild,
   killAndRelease,

@@ -10,7 +10,7 @@ import { socketPair } from "../../pair.ts";
 import { FakeConn, heldSink } from "./fake_conn.ts";
 import { A, B, frame, numbered, STRINGS } from "./messages.ts";
 import { idle, isPending } from "./promises.ts";
-import { testOver } from "./stream_pairs.ts";
+import { tcpPair, testOver, tlsPair, TRANSPORTS } from "./stream_pairs.ts";
 
 testOver(
   "Channel.closeWrite() ends sending, and receiving goes on",
@@ -195,6 +195,23 @@ testOver(
     await Promise.all([serve(), ask()]);
     assertEquals(order, ["received 7", "answered", "told"]);
   },
+);
+
+testOver(
+  "Channel closes without an error after the peer has closed, if nothing is left to send",
+  async (left, right) => {
+    const a = new Channel(left, STRINGS);
+    const b = new Channel(right, STRINGS);
+    a.send("taco cat");
+    a.closeWrite();
+    assertEquals(await Array.fromAsync(b), ["taco cat"]);
+    await a.close();
+    await b.flush();
+    await b.closeWrite();
+    await b.close();
+    await b.closed;
+  },
+  { ...TRANSPORTS, TCP: tcpPair, TLS: tlsPair },
 );
 
 testOver("Channel is closed by await using", async (left, right) => {

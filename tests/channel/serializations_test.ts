@@ -298,7 +298,7 @@ Deno.test("Channel sends nothing that a serialization of a user's own makes no b
     await assertRejects(
       () => ours.send(0),
       TypeError,
-      "Cannot send message: its serialization made no Uint8Array of it",
+      "Cannot send message: its serialization did not return a Uint8Array",
     );
   }
   made = encoder.encode("taco cat");
