@@ -15,6 +15,7 @@ import {
   text,
 } from "../../channel.ts";
 import { assertError, channels, encoder, end } from "./serialized_channels.ts";
+import { transformStreams } from "./stream_pairs.ts";
 
 const cycle: { self?: unknown } = {};
 cycle.self = cycle;
@@ -284,6 +285,20 @@ Deno.test("Channel rejects with what a serialization of a user's own throws, and
   await ours.send(encoder.encode("tac ocat"));
   assertEquals(await theirs.receive(), "tac ocat");
   await end(ours, theirs);
+});
+
+Deno.test("Channel constructor throws for a serialization that is not called", () => {
+  const [stream] = transformStreams();
+  const options = JSON.parse("{}");
+  for (const [name, serialization] of Object.entries({ text, json, bytes })) {
+    options.serialization = serialization;
+    assertThrows(
+      () => new Channel(stream, options),
+      TypeError,
+      `Cannot use serialization: it is a function, call it: ${name}()`,
+    );
+  }
+  assert(!stream.readable.locked);
 });
 
 Deno.test("Channel sends nothing that a serialization of a user's own makes no bytes of, and goes on", async () => {
