@@ -357,7 +357,7 @@ export class Channel<In = Uint8Array<ArrayBuffer>, Out = In>
     let isCancelled = false;
     return this.#readable ??= new ReadableStream<In>({
       pull: (controller) =>
-        this.#reader.pull(
+        this.#reader.request<void>(
           (bytes) => {
             const message = this.#toMessage(bytes);
             // A stream requests the next message before this one has been used.
@@ -369,6 +369,8 @@ export class Channel<In = Uint8Array<ArrayBuffer>, Out = In>
           () => {
             if (!isCancelled) controller.close();
           },
+          undefined,
+          undefined,
           () => this.#readable?.locked === true,
         ),
       cancel: (reason) => {

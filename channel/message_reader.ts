@@ -17,6 +17,7 @@ interface Receiver extends Linked<Receiver> {
   onEnd(): unknown;
   resolve(value: unknown): void;
   reject(reason: unknown): void;
+  readonly isWanted: (() => boolean) | undefined;
   /** Stop listening to the caller's signal. */
   forgetSignal: (() => void) | undefined;
 }
@@ -50,9 +51,8 @@ export class MessageReader {
   #failure: Failure | undefined;
   #isReading = false;
   readonly #receivers = new List<Receiver>();
-  /** The receiver of the web stream's pull(), and whether a read of the stream still waits. */
+  /** The one of them that pulls for the web stream. */
   #pull: Receiver | undefined;
-  #isPullWanted = () => true;
   readonly #readTarget = () => this.#decoder.readTarget();
 
   constructor(
@@ -77,12 +77,15 @@ export class MessageReader {
    * @param onEnd Makes the result at the end.
    * @param signal Ends the wait.
    * @param into The caller's memory for the message.
+   * @param isWanted For a web stream, which does not tell its source that a read was given up:
+   * whether a read still waits.
    */
   request<R>(
     onMessage: (bytes: Uint8Array<ArrayBuffer>) => R,
     onEnd: () => R,
     signal?: AbortSignal,
     into?: Uint8Array<ArrayBuffer>,
+    isWanted?: () => boolean,
   ): Promise<R> {
     this.requests++;
     if (signal?.aborted) return rejectedPromise(signal.reason);
@@ -118,38 +121,20 @@ export class MessageReader {
       onEnd,
       resolve,
       reject,
+      isWanted,
       forgetSignal: undefined,
-      previous: undefined,
-      next: undefined,
     };
     this.#receivers.push(receiver);
+    if (isWanted) this.#pull = receiver;
     if (signal) this.#listen(receiver, signal);
     this.#startReading();
     return promise;
   }
 
-  /**
-   * Wait for the next message or the end on behalf of a web stream.
-   *
-   * @param isWanted Whether a read of the stream still waits: a stream does not tell its source
-   * that a read was given up.
-   */
-  pull(
-    onMessage: (bytes: Uint8Array<ArrayBuffer>) => void,
-    onEnd: () => void,
-    isWanted: () => boolean,
-  ): Promise<void> {
-    const last = this.#receivers.last;
-    const pulled = this.request(onMessage, onEnd);
-    if (this.#receivers.last !== last) this.#pull = this.#receivers.last;
-    this.#isPullWanted = isWanted;
-    return pulled;
-  }
-
   /** The next read of the stream pulls again. */
   #dropUnwantedPull() {
     const pull = this.#pull;
-    if (pull === undefined || this.#isPullWanted()) return;
+    if (pull === undefined || pull.isWanted?.()) return;
     this.#remove(pull);
     pull.resolve(undefined);
   }

@@ -1,5 +1,5 @@
 import type { FrameEncoder } from "../framing/encoder.ts";
-import { maxFrameLengthOf } from "../framing/errors.ts";
+import { checkInteger, maxFrameLengthOf } from "../framing/errors.ts";
 import { BLOCK_LENGTH, giveMemory, takeMemory } from "../framing/memory.ts";
 import {
   type Failure,
@@ -33,15 +33,14 @@ const DEFAULT_HIGH_WATER_MARK = 256 * 1024;
 
 /** Check `highWaterMark` and apply its default. */
 export function highWaterMarkOf(
-  { highWaterMark = DEFAULT_HIGH_WATER_MARK }: {
-    highWaterMark?: number | undefined;
-  },
+  options: { highWaterMark?: number | undefined },
 ): number {
-  if (Number.isSafeInteger(highWaterMark) && highWaterMark >= 0) {
-    return highWaterMark;
-  }
-  throw new RangeError(
-    `Cannot use highWaterMark: ${highWaterMark} is not an integer of 0 or more`,
+  const { highWaterMark = DEFAULT_HIGH_WATER_MARK } = options;
+  return checkInteger(
+    "highWaterMark",
+    highWaterMark,
+    0,
+    Number.MAX_SAFE_INTEGER,
   );
 }
 
@@ -284,14 +283,8 @@ export class MessageWriter<Out> {
   }
 
   #push(bytes: Uint8Array, memory?: Uint8Array<ArrayBuffer>) {
-    this.#pending.push({
-      bytes,
-      length: bytes.length,
-      end: this.#queued,
-      memory,
-      previous: undefined,
-      next: undefined,
-    });
+    const { length } = bytes;
+    this.#pending.push({ bytes, length, end: this.#queued, memory });
   }
 
   // No async functions here, and no closures: this code runs for every message.
@@ -358,14 +351,7 @@ export class MessageWriter<Out> {
   #whenWritten(target: number, waiters: List<Waiter>): Promise<void> {
     if (target <= this.#written) return RESOLVED;
     const { promise, resolve, reject } = Promise.withResolvers<void>();
-    waiters.push({
-      target,
-      promise,
-      resolve,
-      reject,
-      previous: undefined,
-      next: undefined,
-    });
+    waiters.push({ target, promise, resolve, reject });
     return promise;
   }
 

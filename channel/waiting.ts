@@ -1,7 +1,7 @@
 /** The links of an item in a {@linkcode List}. */
 export interface Linked<T> {
-  previous: T | undefined;
-  next: T | undefined;
+  previous?: T | undefined;
+  next?: T | undefined;
 }
 
 /** A linked list: adding and removing take constant time, at any place. */
@@ -11,6 +11,7 @@ export class List<T extends Linked<T>> {
 
   push(item: T) {
     item.previous = this.last;
+    item.next = undefined;
     if (this.last) this.last.next = item;
     else this.first = item;
     this.last = item;
