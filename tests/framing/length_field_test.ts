@@ -1,4 +1,10 @@
-import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
+import {
+  assert,
+  assertEquals,
+  assertInstanceOf,
+  assertRejects,
+  assertThrows,
+} from "@std/assert";
 import { concat } from "@std/bytes";
 import fc from "fast-check";
 import {
@@ -435,4 +441,26 @@ Deno.test("lengthField() makes, for any options, the frame that the options desc
     ),
     { numRuns: 400 },
   );
+});
+
+Deno.test("FrameDecoderStream asks whether both sides use the same framing, if a header looks like another one", async () => {
+  const hint = "Do both sides use the same framing?";
+  const little = lengthField({ endianness: "little" });
+  const big = lengthField({ endianness: "big" });
+  for (
+    const [framing, bytes, isAsked] of [
+      [little, '{"jsonrpc":"2.0"}\n', true],
+      [little, "Content-Length: 8\r\n", true],
+      [little, "\0\0\0\x08taco cat", true],
+      [big, "\x08\0\0\0taco cat", true],
+      [big, "8:taco cat,", true],
+      // A message of 70,000,000 bytes
+      [big, "\x04\x2c\x1d\x80", false],
+      [little, "\x80\x1d\x2c\x04", false],
+    ] as const
+  ) {
+    const { error } = await decode([toBytes(bytes)], { framing });
+    assertInstanceOf(error, FrameTooLargeError);
+    assertEquals(error.message.endsWith(hint), isAsked, error.message);
+  }
 });
