@@ -98,12 +98,12 @@ export class MessageReader {
       if (!this.#isReading) {
         try {
           const bytes = this.#next(into);
-          if (bytes !== undefined) {
-            if (this.isWatching) this.#startReading();
-            return Promise.resolve(onMessage(bytes));
-          }
+          if (bytes !== undefined) return Promise.resolve(onMessage(bytes));
         } catch (error) {
           return rejectedPromise(error);
+        } finally {
+          // Only now: the read must not use the memory of a message that is lent.
+          if (this.isWatching) this.#startReading();
         }
       }
     }
