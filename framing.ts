@@ -1,18 +1,18 @@
 /**
- * Divide a stream of bytes into messages, and back: each message travels in a
- * _frame_, which says how long it is.
+ * Encode messages as frames in a stream of bytes, and decode them. A _frame_ marks where a message
+ * begins and ends.
  *
- * | function | a frame of `taco cat` | spoken by |
+ * | function | a frame of `taco cat` | used by |
  * |---|---|---|
- * | {@linkcode lengthField} | `08 00 00 00` `taco cat` | nearly everything; every option of Netty's decoder |
+ * | {@linkcode lengthField} | `08 00 00 00` `taco cat` | most binary protocols; has all options of Netty's decoder |
  * | {@linkcode varint} | `08` `taco cat` | protobuf delimited, libp2p |
  * | {@linkcode netstring} | `8:` `taco cat` `,` | SCGI, qmail, Twisted |
  * | {@linkcode contentLength} | `Content-Length: 8\r\n\r\n` `taco cat` | LSP, DAP |
  * | {@linkcode delimiter} | `taco cat` `\n` | JSON lines, MCP; `\0`: Chrome's debugging pipe |
  *
- * {@linkcode FrameEncoderStream} and {@linkcode FrameDecoderStream} apply one to
- * web streams. This module uses nothing of Deno: it runs wherever web streams do (tested in
- * Node 24 and Bun 1.4).
+ * {@linkcode FrameEncoderStream} and {@linkcode FrameDecoderStream} apply a framing to web
+ * streams. This module uses no Deno API: it runs wherever web streams do (tested in Node 24 and
+ * Bun 1.4).
  *
  * @example
  * ```ts
@@ -54,11 +54,11 @@ export type {
 } from "./framing/types.ts";
 
 /**
- * Make each chunk a frame: one message in, one frame out.
+ * Encode each chunk as a frame: one message in, one frame out.
  *
- * The stream fails with {@linkcode FrameTooLargeError} at a message that is over
- * `maxFrameLength` or that the header cannot express, with `RangeError` at one that
- * is too short for the framing, and with `TypeError` at what is no `Uint8Array`.
+ * The stream fails with {@linkcode FrameTooLargeError} if a message is over `maxFrameLength` or
+ * over what the header can express, with `RangeError` if it is too short for the framing, and
+ * with `TypeError` if a chunk is not a `Uint8Array`.
  *
  * @example
  * ```ts
@@ -79,13 +79,13 @@ export class FrameEncoderStream
   implements TransformStream<Uint8Array, Uint8Array> {
   /** The frames. */
   readonly readable: ReadableStream<Uint8Array>;
-  /** Where the messages go. */
+  /** Takes the messages. */
   readonly writable: WritableStream<Uint8Array>;
 
   /**
    * Construct a new instance.
    *
-   * @param options How a frame is laid out, and how long a message may be.
+   * @param options The framing, and the maximum length of a message.
    * @throws {RangeError} If `maxFrameLength` is not an integer of 0 or more.
    */
   constructor(options: FramingOptions = {}) {
@@ -102,16 +102,15 @@ export class FrameEncoderStream
 }
 
 /**
- * Divide a stream of bytes into the messages of its frames. Any split of the bytes
- * into chunks gives the same messages.
+ * Decode the messages in a stream of bytes. Any split of the bytes into chunks gives the same
+ * messages.
  *
- * Each message is the receiver's to keep and to transfer: it has an `ArrayBuffer` of
- * its own, as long as itself.
+ * You can keep and transfer each message: it has its own `ArrayBuffer` of the same length.
  *
  * After all messages before the error have been read, the stream fails with
- * {@linkcode FrameTooLargeError} at a message over `maxFrameLength`, with
- * {@linkcode FrameSyntaxError} at bytes that are no frame, with {@linkcode TruncatedFrameError}
- * if it ends inside a frame, and with `TypeError` at a chunk that is no `Uint8Array`.
+ * {@linkcode FrameTooLargeError} if a message is over `maxFrameLength`, with
+ * {@linkcode FrameSyntaxError} if bytes are not a frame, with {@linkcode TruncatedFrameError}
+ * if the stream ends inside a frame, and with `TypeError` if a chunk is not a `Uint8Array`.
  *
  * @example
  * ```ts
@@ -134,13 +133,13 @@ export class FrameDecoderStream
   implements TransformStream<Uint8Array, Uint8Array> {
   /** The messages. */
   readonly readable: ReadableStream<Uint8Array<ArrayBuffer>>;
-  /** Where the bytes go. */
+  /** Takes the bytes. */
   readonly writable: WritableStream<Uint8Array>;
 
   /**
    * Construct a new instance.
    *
-   * @param options How a frame is laid out, and how long a message may be.
+   * @param options The framing, and the maximum length of a message.
    * @throws {RangeError} If `maxFrameLength` is not an integer of 0 or more.
    */
   constructor(options: FramingOptions = {}) {
@@ -151,16 +150,16 @@ export class FrameDecoderStream
   }
 }
 
-/** Check what is written to a stream. */
+/** Check a chunk that is written to a stream. */
 function assertBytes(chunk: unknown, action: string): Uint8Array {
   if (chunk instanceof Uint8Array) return chunk;
   throw new TypeError(`Cannot ${action}: it is not a Uint8Array`);
 }
 
 /**
- * The two sides of a `FrameDecoderStream`. A `TransformStream` drops what it has queued when it
- * fails; here messages that were decoded before an error are read first. So messages are decoded
- * when they are read, and an error waits until the queue is empty.
+ * The two sides of a `FrameDecoderStream`. A `TransformStream` drops its queue when it fails; here
+ * messages before an error can still be read. So messages are decoded when they are read, and an
+ * error waits until the queue is empty.
  */
 function decoderStreams(decoder: FrameDecoder): {
   readable: ReadableStream<Uint8Array<ArrayBuffer>>;
@@ -168,14 +167,14 @@ function decoderStreams(decoder: FrameDecoder): {
 } {
   let source: ReadableStreamDefaultController<Uint8Array<ArrayBuffer>>;
   let sink: WritableStreamDefaultController;
-  /** The last write, or the close: it ends once its bytes have been decoded. */
+  /** The last write or the close, which ends when its bytes have been decoded. */
   let written: PromiseWithResolvers<void> | undefined;
   /** A read that waits for bytes. */
   let awaited: PromiseWithResolvers<void> | undefined;
   let isClosing = false;
   let failure: { reason: unknown } | undefined;
 
-  /** Fail, but only once nothing is queued. */
+  /** Fail when the queue is empty. */
   function fail(reason: unknown) {
     failure = { reason };
     if (source.desiredSize !== 0) return;
@@ -184,7 +183,7 @@ function decoderStreams(decoder: FrameDecoder): {
     written?.reject(reason);
   }
 
-  /** Queue the messages that have arrived; `false` if there was none. */
+  /** Queue the messages that have arrived. Returns whether there were any. */
   function decode(): boolean {
     let isQueued = false;
     try {
@@ -195,7 +194,7 @@ function decoderStreams(decoder: FrameDecoder): {
       if (isClosing) source.close();
     } catch (reason) {
       fail(reason);
-      if (isClosing) return isQueued; // the close waits to fail, too
+      if (isClosing) return isQueued; // the close fails later, too
     }
     written?.resolve();
     return isQueued;
@@ -203,7 +202,7 @@ function decoderStreams(decoder: FrameDecoder): {
 
   const readable = new ReadableStream<Uint8Array<ArrayBuffer>>({
     start: (controller) => void (source = controller),
-    /** Called while the queue is empty and a read waits. */
+    // Called while the queue is empty and a read waits.
     async pull() {
       while (!failure) {
         if (decode()) return;
@@ -235,7 +234,7 @@ function decoderStreams(decoder: FrameDecoder): {
       written = Promise.withResolvers();
       isClosing = true;
       decoder.end();
-      // That needs no reader.
+      // Without waiting for a reader.
       if (failure) fail(failure.reason);
       else decode();
       return written.promise;

@@ -179,7 +179,7 @@ Deno.test("lengthField() refuses a message shorter than the header bytes that it
     const error = await assertRejects(
       () => encode([toBytes(message)], { framing }),
       RangeError,
-      `Cannot send message of ${message.length} bytes: in this framing it has at least 5`,
+      `Cannot send message of ${message.length} bytes: this framing needs at least 5`,
     );
     assert(!(error instanceof FrameTooLargeError));
   }
@@ -190,7 +190,7 @@ Deno.test("lengthField() refuses a message that its adjustment makes a length be
   const error = await assertRejects(
     () => encode([toBytes("ab")], { framing }),
     RangeError,
-    "Cannot send message of 2 bytes: in this framing it has at least 3",
+    "Cannot send message of 2 bytes: this framing needs at least 3",
   );
   assert(!(error instanceof FrameTooLargeError));
   assertEquals(
