@@ -108,7 +108,7 @@ export function streamTransport(
   };
 }
 
-/** What a write of the peer over streams in memory fails with. */
+/** The error of the peer's later writes, over streams in memory. */
 function peerClosed(): Error {
   const error = new Error("The peer has closed the channel");
   return Object.assign(error, { name: NOT_CONNECTED });

@@ -7,7 +7,7 @@ export const BLOCK_LENGTH = 257 * 1024;
  */
 const SHORT_LENGTH = 2 * 1024;
 
-/** Limits of the free memory that is kept: 1 MiB of small buffers, and so much that is larger. */
+/** Limits of the pool: 512 small buffers (1 MiB), and 16 MiB of larger ones. */
 const MAX_FREE_SHORTS = 512;
 const MAX_FREE_LENGTH = 16 * 1024 * 1024;
 
@@ -56,7 +56,7 @@ const NO_BYTES = new Uint8Array(0);
 
 /**
  * The bytes that have arrived and are not decoded: `bytes` from `start` to `end`, in memory of
- * this buffer or in a chunk that belongs to somebody else.
+ * this buffer or in a chunk of another owner.
  *
  * A pending read uses a small buffer; after a large read the next one gets a block.
  */
@@ -86,7 +86,7 @@ export class ReadBuffer {
       this.#waitsWithBlock = true;
     }
     if (!mayWait || this.#waitsWithBlock) {
-      // A block that is more than half full is too small for what is being read.
+      // A block that is more than half full is too small for the current frame.
       this.#reserve(BLOCK_LENGTH / 2);
     } else {
       if (this.#own?.length !== SHORT_LENGTH) this.clear();

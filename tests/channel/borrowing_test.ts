@@ -19,7 +19,7 @@ import { byteStreams, transformStreams } from "./stream_pairs.ts";
 
 const BORROW = { serialization: bytes({ borrow: true }) };
 
-/** What a receiver holds, and what it was when it was lent. */
+/** A borrowed view, and a copy of its first content. */
 interface Lent {
   view: Uint8Array;
   copy: Uint8Array;
@@ -117,7 +117,7 @@ for (
     ["other streams", transformStreams],
   ] as const
 ) {
-  Deno.test(`Channel lends views over ${name} that stay as they are until the next call`, async () => {
+  Deno.test(`Channel over ${name} does not change a borrowed view before the next call`, async () => {
     await fc.assert(
       fc.asyncProperty(
         anyLengths,
@@ -139,7 +139,7 @@ for (
             assert(view);
             const lent = [lend(view)];
             assertSame(view, message);
-            // What is read meanwhile goes into other memory.
+            // A read that is pending now uses other memory.
             await new Promise((resolve) => setTimeout(resolve));
             assertUnchanged(lent);
           }
@@ -151,7 +151,7 @@ for (
   });
 }
 
-Deno.test("Channel.readable copies what would be lent, as a stream asks ahead", async () => {
+Deno.test("Channel.readable copies borrowed messages", async () => {
   const [left, right] = await socketPair();
   await using sender = new Channel(left);
   await using receiver = new Channel(right, BORROW);
@@ -167,7 +167,7 @@ Deno.test("Channel.readable copies what would be lent, as a stream asks ahead", 
   await sending;
 });
 
-Deno.test("Channel that lends reads into memory it has used before, and into no other", async () => {
+Deno.test("Channel of borrowed messages reuses its memory to read", async () => {
   const conn = new FakeConn();
   const channel = new Channel(conn, BORROW);
   const message = new Uint8Array(64).fill(7);
@@ -180,12 +180,12 @@ Deno.test("Channel that lends reads into memory it has used before, and into no 
     assertEquals(view, message);
     buffers.add(view.buffer);
   }
-  // One to read into, and one whose message may still be looked at.
+  // One for the read, and one for the message that is still borrowed.
   assertLessOrEqual(buffers.size, 3);
   channel.abort();
 });
 
-Deno.test("Channel that lends gives large messages the same memory again", async () => {
+Deno.test("Channel of borrowed messages reuses the memory of a large message", async () => {
   const [left, right] = await socketPair();
   await using sender = new Channel(left);
   await using receiver = new Channel(right, BORROW);
@@ -202,7 +202,7 @@ Deno.test("Channel that lends gives large messages the same memory again", async
   assertEquals(buffers.size, 1);
 });
 
-Deno.test("Channel.close() leaves what was lent as it is", async () => {
+Deno.test("Channel.close() does not change a borrowed message", async () => {
   const [left, right] = await socketPair();
   await using sender = new Channel(left);
   const first = new Channel(right, BORROW);
@@ -222,7 +222,7 @@ Deno.test("Channel.close() leaves what was lent as it is", async () => {
   assertEquals(view, new Uint8Array(64).fill(7));
 });
 
-Deno.test("Channel gives a user's own serialization that borrows no memory of its own", async () => {
+Deno.test("Channel allocates no memory for messages of a custom serialization that borrows", async () => {
   const memory = new Uint8Array(8);
   const seen: Uint8Array[] = [];
   const numbers: Serialization<number> = {

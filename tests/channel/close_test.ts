@@ -13,7 +13,7 @@ import { idle, isPending } from "./promises.ts";
 import { tcpPair, testOver, tlsPair, TRANSPORTS } from "./stream_pairs.ts";
 
 testOver(
-  "Channel.closeWrite() ends sending, and receiving goes on",
+  "Channel.closeWrite() ends sending, and receiving continues",
   async (left, right) => {
     const a = new Channel(left, STRINGS);
     const b = new Channel(right, STRINGS);
@@ -107,7 +107,7 @@ testOver(
   },
 );
 
-Deno.test("Channel.close() drops what has arrived", async () => {
+Deno.test("Channel.close() drops messages that have arrived", async () => {
   const conn = new FakeConn();
   const channel = new Channel(conn);
   const received = channel.receive();
@@ -122,7 +122,7 @@ Deno.test("Channel.close() drops what has arrived", async () => {
 });
 
 testOver(
-  "Channel.close() lets a peer that is busy sending read what is queued",
+  "Channel.close() lets a peer that is busy sending read queued messages",
   async (left, right) => {
     const a = new Channel(left);
     const b = new Channel(right);
@@ -139,7 +139,7 @@ testOver(
 );
 
 testOver(
-  "Channel.close() lets a peer that is busy sending read what is queued, after receiving was cancelled",
+  "Channel.close() lets a peer that is busy sending read queued messages, after receiving was cancelled",
   async (left, right) => {
     const a = new Channel(left);
     const b = new Channel(right);
@@ -150,7 +150,7 @@ testOver(
       await b.send(message);
       return await b.receive();
     }
-    // b may as well have been told that nobody receives what it sends.
+    // b may also have been notified that a does not receive.
     const [received] = await Promise.all([
       answer().catch(() => b.receive()),
       a.close(),

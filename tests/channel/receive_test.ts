@@ -76,7 +76,7 @@ Deno.test("Channel.receive() settles in call order", async () => {
   channel.abort();
 });
 
-Deno.test("Channel.receive() that is aborted leaves those before and behind it waiting", async () => {
+Deno.test("Channel.receive() that is aborted does not affect calls before and after it", async () => {
   const [left, right] = transformStreams();
   const a = new Channel(left, STRINGS);
   const b = new Channel(right, STRINGS);
@@ -252,7 +252,7 @@ for (const [sourceName, makeSource] of Object.entries(SOURCES)) {
     ] as const
   ) {
     for (const kind of ["receive", "receiveInto"] as const) {
-      Deno.test(`Channel.${kind}() goes on where an aborted receive() stopped, inside ${where}, over ${sourceName}`, async () => {
+      Deno.test(`Channel.${kind}() continues where an aborted receive() stopped, inside ${where}, over ${sourceName}`, async () => {
         const message = numbered(length);
         const bytes = concat(
           await Array.fromAsync(
@@ -288,7 +288,7 @@ for (const [sourceName, makeSource] of Object.entries(SOURCES)) {
 }
 
 for (const end of ["closes", "resets"] as const) {
-  Deno.test(`Channel.receive() gets what arrived after one was aborted and before the peer ${end}, with closed looked at`, async () => {
+  Deno.test(`Channel.receive() gets a message that arrived after another call was aborted and before the peer ${end}, while closed is watched`, async () => {
     const conn = new FakeConn();
     const channel = new Channel(conn);
     const { closed } = channel;

@@ -128,7 +128,7 @@ Deno.test("Channel.send() gives streams memory that it does not write to again",
   channel.abort();
 });
 
-Deno.test("Channel.send() does not write to what a Deno.Conn is writing", async () => {
+Deno.test("Channel.send() does not change bytes that a Deno.Conn is writing", async () => {
   const conn = new FakeConn();
   const channel = new Channel(conn);
   const expected = [];
@@ -190,7 +190,7 @@ Deno.test("Channel.send() with a highWaterMark of 0 resolves when the message is
   channel.abort();
 });
 
-Deno.test("Channel.send() does not wait for what a flush() before it waits for", async () => {
+Deno.test("Channel.send() does not wait for an earlier flush()", async () => {
   const { writable, writes } = heldSink();
   const channel = new Channel(
     { readable: new ReadableStream(), writable },
@@ -307,7 +307,7 @@ for (const [name, vanish] of Object.entries(VANISH)) {
   });
 
   testOver(
-    `Channel.send() has copied a message that ${name} where its sender does not wait`,
+    `Channel.send() copies a message that ${name} if its sender does not wait`,
     async (left, right) => {
       const a = new Channel(left, { highWaterMark: 10_000_000 });
       const b = new Channel(right);
@@ -342,7 +342,7 @@ testOver(
   },
 );
 
-Deno.test("Channel.flush() waits for what was sent before it only", async () => {
+Deno.test("Channel.flush() waits only for messages sent before it", async () => {
   const conn = new FakeConn();
   const channel = new Channel(conn);
   channel.send(A);

@@ -249,7 +249,7 @@ Deno.test("Channel.writable.abort() is abort()", async () => {
   new Channel(right).abort();
 });
 
-Deno.test("Channel.writable.abort() does not wait for what waits", async () => {
+Deno.test("Channel.writable.abort() does not wait for pending calls", async () => {
   for (const waiting of ["write", "close"] as const) {
     const conn = new FakeConn();
     const channel = new Channel(conn, { highWaterMark: 0 });
@@ -320,7 +320,7 @@ Deno.test("Channel.readable fails when the channel does", async () => {
   new Channel(right).abort();
 });
 
-Deno.test("Channel.readable and writable fail at a bad message, and the channel goes on", async () => {
+Deno.test("Channel.readable and writable fail at a bad message, and the channel stays open", async () => {
   const [left, right] = transformStreams();
   const a = new Channel<unknown>(left, { serialization: json() });
   const b = new Channel(right);

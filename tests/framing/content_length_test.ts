@@ -166,7 +166,7 @@ Deno.test("contentLength() does not search a hostile header block over and over"
   }
 });
 
-Deno.test("contentLength() fails at the first line that is no header, as soon as it is there", () => {
+Deno.test("contentLength() fails at the first line that is not a header, as soon as it arrives", () => {
   const long = "x".repeat(3000);
   for (
     const [stream, offset, message] of [

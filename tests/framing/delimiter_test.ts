@@ -292,7 +292,7 @@ for (const [way, give] of Object.entries(WAYS)) {
   });
 }
 
-Deno.test("Channel.send() of a message that holds the delimiter rejects, and nothing of it is written", async () => {
+Deno.test("Channel.send() of a message that contains the delimiter rejects, and writes nothing", async () => {
   const [left, right] = byteStreams();
   const options = { framing: delimiter(), serialization: text() };
   await using a = new Channel(left, options);

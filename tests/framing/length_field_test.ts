@@ -81,7 +81,7 @@ Deno.test("lengthField() gives its options the meanings that they have in Netty"
     const framing = lengthField({ ...options, endianness: "big" });
     const chunks = [toBytes(frame + frame)];
     assertEquals(await decodeStrings(chunks, { framing }), [message, message]);
-    // What was stripped is lost: zeros are sent in its place.
+    // Stripped bytes are lost: zeros are sent in their place.
     const sent = frame.startsWith("\xca") && !message.startsWith("\xca")
       ? frame.replace("\xca", "\x00")
       : frame;
