@@ -158,8 +158,8 @@ function assertBytes(chunk: unknown, action: string): Uint8Array {
 
 /**
  * The two sides of a `FrameDecoderStream`. A `TransformStream` drops its queue when it fails; here
- * messages before an error can still be read. So messages are decoded when they are read, and an
- * error waits until the queue is empty.
+ * messages before an error can still be read. So a chunk is decoded when a read waits, and an
+ * error is reported to the next read.
  */
 function decoderStreams(decoder: FrameDecoder): {
   readable: ReadableStream<Uint8Array<ArrayBuffer>>;
@@ -167,81 +167,50 @@ function decoderStreams(decoder: FrameDecoder): {
 } {
   let source: ReadableStreamDefaultController<Uint8Array<ArrayBuffer>>;
   let sink: WritableStreamDefaultController;
-  /** The last write or the close, which ends when its bytes have been decoded. */
-  let written: PromiseWithResolvers<void> | undefined;
-  /** A read that waits for bytes. */
-  let awaited: PromiseWithResolvers<void> | undefined;
-  let isClosing = false;
-  let failure: { reason: unknown } | undefined;
+  /** Resolves when the queue is empty and a read waits. */
+  let wanted = Promise.withResolvers<void>();
 
-  /** Fail when the queue is empty. */
-  function fail(reason: unknown) {
-    failure = { reason };
-    if (source.desiredSize !== 0) return;
-    source.error(reason);
-    sink.error(reason);
-    written?.reject(reason);
-  }
-
-  /** Queue the messages that have arrived. Returns whether there were any. */
-  function decode(): boolean {
-    let isQueued = false;
+  async function decode(): Promise<void> {
     try {
       for (let message; (message = decoder.next()) !== undefined;) {
         source.enqueue(message);
-        isQueued = true;
+        wanted = Promise.withResolvers();
       }
-      if (isClosing) source.close();
     } catch (reason) {
-      fail(reason);
-      if (isClosing) return isQueued; // the close fails later, too
+      if (source.desiredSize !== 0) await wanted.promise;
+      source.error(reason);
+      throw reason;
     }
-    written?.resolve();
-    return isQueued;
   }
 
   const readable = new ReadableStream<Uint8Array<ArrayBuffer>>({
     start: (controller) => void (source = controller),
-    // Called while the queue is empty and a read waits.
-    async pull() {
-      while (!failure) {
-        if (decode()) return;
-        awaited = Promise.withResolvers();
-        await awaited.promise;
-      }
-      fail(failure.reason);
-    },
+    pull: () => wanted.resolve(),
     cancel(reason) {
       sink.error(reason);
-      written?.reject(reason);
+      wanted.promise.catch(() => {});
+      wanted.reject(reason);
     },
   }, { highWaterMark: 0 });
 
   const writable = new WritableStream<Uint8Array>({
     start: (controller) => void (sink = controller),
-    write(chunk) {
+    async write(chunk) {
       try {
-        if (!failure) decoder.push(assertBytes(chunk, "decode chunk"));
+        decoder.push(assertBytes(chunk, "decode chunk"));
       } catch (reason) {
-        fail(reason);
+        source.error(reason);
         throw reason;
       }
-      written = Promise.withResolvers();
-      awaited?.resolve();
-      return written.promise;
+      await wanted.promise;
+      await decode();
     },
-    close() {
-      written = Promise.withResolvers();
-      isClosing = true;
+    async close() {
       decoder.end();
-      // Without waiting for a reader.
-      if (failure) fail(failure.reason);
-      else decode();
-      return written.promise;
+      await decode();
+      source.close();
     },
-    abort(reason) {
-      source.error(reason);
-    },
+    abort: (reason) => source.error(reason),
   });
   return { readable, writable };
 }
