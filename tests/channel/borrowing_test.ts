@@ -11,7 +11,6 @@ import { bytes, Channel, type Serialization } from "../../channel.ts";
 import { delimiter, lengthField, netstring } from "../../framing.ts";
 import { FrameDecoder } from "../../framing/decoder.ts";
 import { FrameEncoder } from "../../framing/encoder.ts";
-import { BLOCK_LENGTH } from "../../framing/memory.ts";
 import { socketPair } from "../../pair.ts";
 import { FakeConn } from "./fake_conn.ts";
 import { frame } from "./messages.ts";
