@@ -124,7 +124,7 @@ test("DescriptorSocket.receive() rejects when the system drops a descriptor", as
     await assertRejects(
       () => received,
       Error,
-      "Cannot receive descriptor: the system dropped it, mostly since too many files are open",
+      "Cannot receive descriptor: the system dropped it, usually because too many files are open",
     );
     assertEquals(positions([await right.receive()]), [1]);
     await left.close();
@@ -147,7 +147,7 @@ test("DescriptorSocket.send() rejects what is not open", async () => {
     await assertRejects(
       () => left.send(descriptor),
       TypeError,
-      `Cannot send descriptor ${descriptor}: a descriptor is an integer of 32 bits`,
+      `Cannot send descriptor ${descriptor}: a descriptor is a 32-bit integer`,
     );
   }
   await left.send(writer);
@@ -319,7 +319,7 @@ testPeer(
     await assertRejects(
       () => descriptors.receive(),
       Deno.errors.InvalidData,
-      "Cannot receive descriptor: a byte came without one",
+      "Cannot receive descriptor: the message has none",
     );
     closeDescriptor(await take(descriptors));
     await child.channel.send("close");
