@@ -72,7 +72,7 @@ test("openFile() rejects what is not a file", async () => {
   await assertRejects(
     () => openFile(reader),
     TypeError,
-    `Cannot open descriptor ${reader} as a file: it is a pipe or a socket, which openSocket() opens`,
+    `Cannot open descriptor ${reader} as a file: it is a pipe or a socket, use openSocket()`,
   );
   closeDescriptor(reader);
   closeDescriptor(writer);
@@ -103,8 +103,8 @@ test("openSocket() throws for what is not a stream", async () => {
     await left.send(descriptorOf(server));
     const received = [await take(right), await take(right)];
     const reasons = [
-      "it is a file, which openFile() opens",
-      "it is listening, which listen() is for",
+      "it is a file, use openFile()",
+      "it is a listening socket, use listen()",
     ];
     for (const [index, descriptor] of received.entries()) {
       assertThrows(
