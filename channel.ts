@@ -41,8 +41,7 @@ import type {
   ChannelOptions,
   Connection,
   DuplexStream,
-  WithoutSerialization,
-  WithSerialization,
+  Serialization,
 } from "./channel/types.ts";
 import {
   type Failure,
@@ -128,9 +127,7 @@ export class Channel<In = Uint8Array<ArrayBuffer>, Out = In>
   constructor(
     stream: Uint8Array<ArrayBuffer> extends In ? DuplexStream | Connection
       : never,
-    options?:
-      & ChannelOptions<Uint8Array<ArrayBuffer>, Uint8Array>
-      & WithoutSerialization,
+    options?: ChannelOptions,
   );
   /**
    * Construct a new instance with a serialization.
@@ -140,22 +137,17 @@ export class Channel<In = Uint8Array<ArrayBuffer>, Out = In>
    */
   constructor(
     stream: DuplexStream | Connection,
-    options: ChannelOptions<In, Out> & WithSerialization<In, Out>,
-  );
-  /**
-   * Construct a new instance with a wrapper's options: without a serialization in them,
-   * messages are bytes whatever the types say.
-   */
-  constructor(
-    stream: DuplexStream | Connection,
-    options: ChannelOptions<In, Out> | undefined,
+    options: ChannelOptions<Serialization<In, Out>> & {
+      serialization: Serialization<In, Out>;
+    },
   );
   constructor(
     stream: DuplexStream | Connection,
-    options: ChannelOptions<In, Out> = {},
+    options: ChannelOptions<Serialization<In, Out> | undefined> = {},
   ) {
     const highWaterMark = highWaterMarkOf(options);
-    const serialization = serializationOf(options);
+    // Without a serialization, the overloads ensure that In and Out are bytes.
+    const serialization = serializationOf(options) as Serialization<In, Out>;
     const framing = options.framing ?? lengthField();
     const encoder = new FrameEncoder(framing, options);
     const decoder = new FrameDecoder(framing, options);

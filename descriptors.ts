@@ -61,13 +61,11 @@
  */
 
 import type {
+  AnySerialization,
   Channel,
   ChannelOptions,
-  MaySerialize,
-  ReceivedWith,
-  SentWith,
-  WithoutSerialization,
-  WithSerialization,
+  Received,
+  Sent,
 } from "./channel.ts";
 import {
   connectTo,
@@ -78,7 +76,6 @@ import { Libc } from "./descriptors/libc.ts";
 import type { DescriptorSocket } from "./descriptors/socket.ts";
 import { type Child, connectToParent, type SpawnOptions } from "./pair.ts";
 import { TOKEN_VARIABLE } from "./pair/environment.ts";
-import { serializationOf } from "./pair/outcome.ts";
 import { start } from "./pair/start.ts";
 
 export { descriptorOf } from "./descriptors/descriptor_of.ts";
@@ -96,24 +93,21 @@ export {
 // What the types above and below are made of.
 export type { FrameHeader, Framing, FramingOptions } from "./framing.ts";
 export type {
+  AnySerialization,
   Channel,
   ChannelOptions,
   Connection,
   DuplexStream,
-  MaySerialize,
-  ReceivedWith,
-  SentWith,
+  Received,
+  Sent,
   Serialization,
-  WithoutSerialization,
-  WithSerialization,
 } from "./channel.ts";
 export type { Child, SpawnOptions } from "./pair.ts";
 
 /** Options for {@linkcode spawnWithDescriptors}: those of `spawn()`, over a Unix socket. */
-export type SpawnWithDescriptorsOptions<In, Out = In> = Omit<
-  SpawnOptions<In, Out>,
-  "transport"
->;
+export type SpawnWithDescriptorsOptions<
+  S extends AnySerialization = undefined,
+> = Omit<SpawnOptions<S>, "transport">;
 
 /** A child and a socket for descriptors: what {@linkcode spawnWithDescriptors} resolves to. */
 export interface ChildWithDescriptors<In, Out = In> extends AsyncDisposable {
@@ -176,8 +170,7 @@ export interface ParentWithDescriptors<In, Out = In> extends AsyncDisposable {
  * await Deno.remove(path);
  * ```
  *
- * @typeParam In What is received over the channel.
- * @typeParam Out What is sent over the channel.
+ * @typeParam S The type of the serialization, which determines the types of the messages.
  * @param command The program: a path, or a name to be found in `PATH`.
  * @param options The options of `spawn()`, without `transport`.
  * @returns The child and the socket for descriptors, both connected. At the end of an
@@ -186,30 +179,12 @@ export interface ParentWithDescriptors<In, Out = In> extends AsyncDisposable {
  * @throws {Deno.errors.NotSupported} On other systems than Linux and macOS.
  * @throws {Error} As `spawn()`.
  */
-export function spawnWithDescriptors<In, Out = In>(
-  command: string | URL,
-  options:
-    & SpawnWithDescriptorsOptions<In, Out>
-    & WithSerialization<In, Out>,
-): Promise<ChildWithDescriptors<In, Out>>;
-/** Start a program as a child process, and connect to it twice: messages are bytes. */
-export function spawnWithDescriptors(
-  command: string | URL,
-  options?:
-    & SpawnWithDescriptorsOptions<Uint8Array<ArrayBuffer>, Uint8Array>
-    & WithoutSerialization,
-): Promise<ChildWithDescriptors<Uint8Array<ArrayBuffer>, Uint8Array>>;
-/** Start a program as a child process, and connect to it twice, with options of a type that may name a serialization. */
-export function spawnWithDescriptors<
-  Options extends SpawnWithDescriptorsOptions<unknown, never>,
+export async function spawnWithDescriptors<
+  S extends AnySerialization = undefined,
 >(
   command: string | URL,
-  options: (Options & MaySerialize<Options>) | undefined,
-): Promise<ChildWithDescriptors<ReceivedWith<Options>, SentWith<Options>>>;
-export async function spawnWithDescriptors<In, Out>(
-  command: string | URL,
-  options: SpawnWithDescriptorsOptions<In, Out> = {},
-): Promise<ChildWithDescriptors<In, Out>> {
+  options: SpawnWithDescriptorsOptions<S> = {},
+): Promise<ChildWithDescriptors<Received<S>, Sent<S>>> {
   using libc = Libc.use();
   const handshake = new DescriptorHandshake(libc);
   try {
@@ -253,8 +228,7 @@ export async function spawnWithDescriptors<In, Out>(
  * }
  * ```
  *
- * @typeParam In What is received over the channel.
- * @typeParam Out What is sent over the channel.
+ * @typeParam S The type of the serialization, which determines the types of the messages.
  * @param options Framing, serialization and limits of the channel; they must be the
  * parent's.
  * @returns The channel and the socket for descriptors. At the end of an `await using` block
@@ -263,24 +237,11 @@ export async function spawnWithDescriptors<In, Out>(
  * @throws {Deno.errors.NotCapable} If a permission is missing.
  * @throws {Deno.errors.NotSupported} On other systems than Linux and macOS.
  */
-export function connectDescriptorsToParent<In, Out = In>(
-  options: ChannelOptions<In, Out> & WithSerialization<In, Out>,
-): Promise<ParentWithDescriptors<In, Out>>;
-/** Connect to the process that started this one, twice: messages are bytes. */
-export function connectDescriptorsToParent(
-  options?:
-    & ChannelOptions<Uint8Array<ArrayBuffer>, Uint8Array>
-    & WithoutSerialization,
-): Promise<ParentWithDescriptors<Uint8Array<ArrayBuffer>, Uint8Array>>;
-/** Connect to the process that started this one, twice, with options of a type that may name a serialization. */
-export function connectDescriptorsToParent<
-  Options extends ChannelOptions<unknown, never>,
+export async function connectDescriptorsToParent<
+  S extends AnySerialization = undefined,
 >(
-  options: (Options & MaySerialize<Options>) | undefined,
-): Promise<ParentWithDescriptors<ReceivedWith<Options>, SentWith<Options>>>;
-export async function connectDescriptorsToParent<In, Out>(
-  options: ChannelOptions<In, Out> = {},
-): Promise<ParentWithDescriptors<In, Out>> {
+  options: ChannelOptions<S> = {},
+): Promise<ParentWithDescriptors<Received<S>, Sent<S>>> {
   const path = Deno.env.get(PATH_VARIABLE);
   const token = Deno.env.get(TOKEN_VARIABLE);
   if (path === undefined || token === undefined) {
@@ -291,10 +252,7 @@ export async function connectDescriptorsToParent<In, Out>(
   Deno.env.delete(PATH_VARIABLE);
   const descriptors = connectTo(path, token);
   try {
-    const channel = await connectToParent({
-      ...options,
-      serialization: serializationOf(options),
-    });
+    const channel = await connectToParent(options);
     return closedTogether({ descriptors, channel });
   } catch (error) {
     await descriptors.close();

@@ -63,6 +63,7 @@ export {
   type VarintOptions,
 } from "./framing.ts";
 export {
+  type AnySerialization,
   bytes,
   type BytesOptions,
   Channel,
@@ -70,14 +71,11 @@ export {
   type Connection,
   type DuplexStream,
   json,
-  type MaySerialize,
-  type ReceivedWith,
-  type SentWith,
+  type Received,
+  type Sent,
   type Serialization,
   structured,
   text,
-  type WithoutSerialization,
-  type WithSerialization,
 } from "./channel.ts";
 export {
   Child,

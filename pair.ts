@@ -25,14 +25,7 @@
  * @module
  */
 
-import type {
-  Channel,
-  MaySerialize,
-  ReceivedWith,
-  SentWith,
-  WithoutSerialization,
-  WithSerialization,
-} from "./channel.ts";
+import type { AnySerialization, Channel, Received, Sent } from "./channel.ts";
 import {
   log,
   requireDescriptor,
@@ -127,8 +120,7 @@ export async function socketPair(
  * assertEquals(await child.channel.receive(), "TACO CAT");
  * ```
  *
- * @typeParam In What is received.
- * @typeParam Out What is sent.
+ * @typeParam S The type of the serialization, which determines the types of the messages.
  * @param command The program: a path, or a name to be found in `PATH`.
  * @param options The channel's options, and those of the process.
  * @returns The child, connected.
@@ -144,26 +136,10 @@ export async function socketPair(
  * path of a socket: 107 bytes on Linux, 103 on macOS.
  * @throws {Error} The reason of `signal`.
  */
-export function spawn<In, Out = In>(
+export async function spawn<S extends AnySerialization = undefined>(
   command: string | URL,
-  options: SpawnOptions<In, Out> & WithSerialization<In, Out>,
-): Promise<Child<In, Out>>;
-/** Start a program as a child process and connect to it: messages are bytes. */
-export function spawn(
-  command: string | URL,
-  options?:
-    & SpawnOptions<Uint8Array<ArrayBuffer>, Uint8Array>
-    & WithoutSerialization,
-): Promise<Child<Uint8Array<ArrayBuffer>, Uint8Array>>;
-/** Start a program as a child process and connect to it, with options of a type that may name a serialization. */
-export function spawn<Options extends SpawnOptions<unknown, never>>(
-  command: string | URL,
-  options: (Options & MaySerialize<Options>) | undefined,
-): Promise<Child<ReceivedWith<Options>, SentWith<Options>>>;
-export async function spawn<In, Out>(
-  command: string | URL,
-  options: SpawnOptions<In, Out> = {},
-): Promise<Child<In, Out>> {
+  options: SpawnOptions<S> = {},
+): Promise<Child<Received<S>, Sent<S>>> {
   const { start } = await loadStart();
   return await start(command, options);
 }
@@ -214,8 +190,7 @@ async function loadSandbox(): Promise<typeof import("./pair/sandbox.ts")> {
  * await Deno.remove(directory, { recursive: true });
  * ```
  *
- * @typeParam In What is received.
- * @typeParam Out What is sent.
+ * @typeParam S The type of the serialization, which determines the types of the messages.
  * @param specifier The module: a URL, or a path from the current directory of the parent.
  * @param options The channel's options, those of the process, and the child's permissions.
  * @returns The child, connected.
@@ -227,26 +202,10 @@ async function loadSandbox(): Promise<typeof import("./pair/sandbox.ts")> {
  * descriptors that it cannot close for the module.
  * @throws {Error} As {@linkcode spawn}.
  */
-export function spawnModule<In, Out = In>(
+export async function spawnModule<S extends AnySerialization = undefined>(
   specifier: string | URL,
-  options: SpawnModuleOptions<In, Out> & WithSerialization<In, Out>,
-): Promise<Child<In, Out>>;
-/** Start a Deno module as a child process and connect to it: messages are bytes. */
-export function spawnModule(
-  specifier: string | URL,
-  options?:
-    & SpawnModuleOptions<Uint8Array<ArrayBuffer>, Uint8Array>
-    & WithoutSerialization,
-): Promise<Child<Uint8Array<ArrayBuffer>, Uint8Array>>;
-/** Start a Deno module as a child process and connect to it, with options of a type that may name a serialization. */
-export function spawnModule<Options extends SpawnModuleOptions<unknown, never>>(
-  specifier: string | URL,
-  options: (Options & MaySerialize<Options>) | undefined,
-): Promise<Child<ReceivedWith<Options>, SentWith<Options>>>;
-export async function spawnModule<In, Out>(
-  specifier: string | URL,
-  options: SpawnModuleOptions<In, Out> = {},
-): Promise<Child<In, Out>> {
+  options: SpawnModuleOptions<S> = {},
+): Promise<Child<Received<S>, Sent<S>>> {
   if (Deno.build.standalone) {
     throw new Deno.errors.NotSupported(
       'Cannot spawn module: a compiled program has no deno to run it: use spawn("deno", ...)',
@@ -278,8 +237,7 @@ export async function spawnModule<In, Out>(
  * for await (const message of parent) await parent.send(message.toUpperCase());
  * ```
  *
- * @typeParam In What is received.
- * @typeParam Out What is sent.
+ * @typeParam S The type of the serialization, which determines the types of the messages.
  * @param options Framing, serialization and limits; they must be the parent's.
  * @returns The channel to the parent.
  * @throws {Error} If this process was not started so, or has connected already.
@@ -287,22 +245,9 @@ export async function spawnModule<In, Out>(
  * @throws {Deno.errors.NotCapable} If a permission is missing.
  * @throws {Deno.errors.NotFound} If the parent does not wait any more.
  */
-export function connectToParent<In, Out = In>(
-  options: ConnectOptions<In, Out> & WithSerialization<In, Out>,
-): Promise<Channel<In, Out>>;
-/** Connect to the parent: messages are bytes. */
-export function connectToParent(
-  options?:
-    & ConnectOptions<Uint8Array<ArrayBuffer>, Uint8Array>
-    & WithoutSerialization,
-): Promise<Channel<Uint8Array<ArrayBuffer>, Uint8Array>>;
-/** Connect to the process that started this one, with options of a type that may name a serialization. */
-export function connectToParent<Options extends ConnectOptions<unknown, never>>(
-  options: (Options & MaySerialize<Options>) | undefined,
-): Promise<Channel<ReceivedWith<Options>, SentWith<Options>>>;
-export async function connectToParent<In, Out>(
-  options: ConnectOptions<In, Out> = {},
-): Promise<Channel<In, Out>> {
+export async function connectToParent<S extends AnySerialization = undefined>(
+  options: ConnectOptions<S> = {},
+): Promise<Channel<Received<S>, Sent<S>>> {
   if (options.transport === "stdio") {
     // Only such a child loads it.
     const { takeStdio } = await import("./pair/stdio.ts");

@@ -1,5 +1,12 @@
 import { giveMemory, takeMemory } from "../framing/memory.ts";
-import type { BytesOptions, ChannelOptions, Serialization } from "./types.ts";
+import type {
+  AnySerialization,
+  BytesOptions,
+  ChannelOptions,
+  Received,
+  Sent,
+  Serialization,
+} from "./types.ts";
 
 /**
  * Send `Uint8Array`s as they are.
@@ -55,11 +62,12 @@ export function bytes(
 
 const BYTES: Serialization<unknown, never> = bytes();
 
-/** Without a serialization the types are those of bytes(), as the overloads say. */
-export function serializationOf<In, Out>(
-  { serialization }: ChannelOptions<In, Out>,
-): Serialization<In, Out> {
-  return serialization ?? BYTES as Serialization<In, Out>;
+/** Return the serialization that options name, or `bytes()`. */
+export function serializationOf<S extends AnySerialization>(
+  { serialization }: ChannelOptions<S>,
+): Serialization<Received<S>, Sent<S>> {
+  // TypeScript cannot see that S decides which of the two it is.
+  return (serialization ?? BYTES) as Serialization<Received<S>, Sent<S>>;
 }
 
 /** What a decoder puts where the bytes are wrong; a text may also hold it. */

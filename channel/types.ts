@@ -66,14 +66,19 @@ export interface BytesOptions {
   borrow?: boolean | undefined;
 }
 
-/** Options for {@linkcode Channel}. */
-export interface ChannelOptions<In, Out = In> extends FramingOptions {
+/**
+ * Options for {@linkcode Channel}.
+ *
+ * @typeParam S The type of the serialization, which determines the types of the messages.
+ */
+export interface ChannelOptions<S extends AnySerialization = undefined>
+  extends FramingOptions {
   /**
    * How a message becomes bytes, and bytes a message.
    *
    * @default {bytes()}
    */
-  serialization?: Serialization<In, Out> | undefined;
+  serialization?: S;
   /**
    * Bytes (with headers) that may be queued before `send()` waits: an integer of 0 or
    * more. With 0 each `send()` waits until its message has been handed to the operating
@@ -87,31 +92,16 @@ export interface ChannelOptions<In, Out = In> extends FramingOptions {
   highWaterMark?: number | undefined;
 }
 
-/** Options that name a serialization, which tells the types of messages. */
-export interface WithSerialization<In, Out> {
-  /** How a message becomes bytes, and bytes a message. */
-  serialization: Serialization<In, Out>;
-}
+/** Any serialization, or none. */
+export type AnySerialization = Serialization<unknown, never> | undefined;
 
-/** Options that name no serialization: messages are bytes. */
-export interface WithoutSerialization {
-  /** None. */
-  serialization?: undefined;
-}
+/** The type of the messages that a channel with this serialization receives; bytes without one. */
+export type Received<S extends AnySerialization> = S extends
+  Serialization<infer In, never> ? In : Uint8Array<ArrayBuffer>;
 
-/** Accepts options of a type that may or may not name a serialization, as a wrapper has them. */
-export type MaySerialize<Options> = "serialization" extends keyof Options
-  ? undefined extends Options["serialization"] ? unknown : never
-  : never;
-
-/** What is received with options of a type, which may name a serialization. */
-export type ReceivedWith<Options> = Options extends
-  { serialization?: Serialization<infer In, never> | undefined } ? In : never;
-
-/** What is sent with options of a type, which may name a serialization. */
-export type SentWith<Options> = Options extends
-  { serialization?: Serialization<unknown, infer Out> | undefined } ? Out
-  : never;
+/** The type of the messages that a channel with this serialization sends; bytes without one. */
+export type Sent<S extends AnySerialization> = S extends
+  Serialization<unknown, infer Out> ? Out : Uint8Array;
 
 /** A stream of bytes in each direction. */
 export interface DuplexStream {

@@ -1,6 +1,11 @@
 /** A child process: waiting until it has connected, and ending it. */
 
-import type { Channel, Connection } from "../channel.ts";
+import type {
+  AnySerialization,
+  Channel,
+  Connection,
+  Serialization,
+} from "../channel.ts";
 import { ChildConnection, Exit } from "./connection.ts";
 import { log, messageOf } from "./environment.ts";
 import type { HandshakeServer } from "./handshake.ts";
@@ -30,7 +35,10 @@ export class ConnectedChild<In, Out> extends Child<In, Out> {
   constructor(
     { process, exit, kill, finished }: Started,
     conn: Connection,
-    options: SpawnOptions<In, Out> & { isUnix: boolean; gracePeriod: number },
+    options: SpawnOptions<Serialization<In, Out>> & {
+      isUnix: boolean;
+      gracePeriod: number;
+    },
   ) {
     super();
     this.process = process;
@@ -147,10 +155,10 @@ export interface Started {
 }
 
 /** Watch over a process from its first moment on. */
-export function watch<In, Out>(
+export function watch(
   process: Deno.ChildProcess,
   command: string | URL,
-  { detached }: SpawnOptions<In, Out>,
+  { detached }: SpawnOptions<AnySerialization>,
   hooks: LaunchHooks,
 ): Started {
   const kind = hooks.module === undefined ? "" : "module ";

@@ -1,6 +1,6 @@
 /** The options of the face: types only. */
 
-import type { ChannelOptions } from "../channel.ts";
+import type { AnySerialization, ChannelOptions } from "../channel.ts";
 
 /** Options for {@linkcode socketPair}. */
 export interface SocketPairOptions {
@@ -12,8 +12,13 @@ export interface SocketPairOptions {
   directory?: string | undefined;
 }
 
-/** Options for {@linkcode spawn}. */
-export interface SpawnOptions<In, Out = In> extends ChannelOptions<In, Out> {
+/**
+ * Options for {@linkcode spawn}.
+ *
+ * @typeParam S The type of the serialization, which determines the types of the messages.
+ */
+export interface SpawnOptions<S extends AnySerialization = undefined>
+  extends ChannelOptions<S> {
   /**
    * Arguments of the command.
    *
@@ -111,8 +116,13 @@ export interface SpawnOptions<In, Out = In> extends ChannelOptions<In, Out> {
   transport?: "unix" | "tcp" | "stdio" | undefined;
 }
 
-/** Options for {@linkcode connectToParent}. */
-export interface ConnectOptions<In, Out = In> extends ChannelOptions<In, Out> {
+/**
+ * Options for {@linkcode connectToParent}.
+ *
+ * @typeParam S The type of the serialization, which determines the types of the messages.
+ */
+export interface ConnectOptions<S extends AnySerialization = undefined>
+  extends ChannelOptions<S> {
   /**
    * `"stdio"` if the parent called {@linkcode spawn} with that: the channel is the standard
    * input and output of this process. What else would write to standard output goes to
@@ -137,9 +147,13 @@ export interface ConnectOptions<In, Out = In> extends ChannelOptions<In, Out> {
   descriptors?: readonly [input: number, output: number] | undefined;
 }
 
-/** Options for {@linkcode spawnModule}. */
-export interface SpawnModuleOptions<In, Out = In>
-  extends SpawnOptions<In, Out> {
+/**
+ * Options for {@linkcode spawnModule}.
+ *
+ * @typeParam S The type of the serialization, which determines the types of the messages.
+ */
+export interface SpawnModuleOptions<S extends AnySerialization = undefined>
+  extends SpawnOptions<S> {
   /**
    * Standard output of the child. By default what it writes there is copied to that of
    * this process, line by line, and {@linkcode Child.close} waits for the last one.

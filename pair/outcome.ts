@@ -1,10 +1,13 @@
 /** What callers get: a channel, a child, or one of the errors that they catch. */
 
 import {
+  type AnySerialization,
   Channel,
   type ChannelOptions,
   type Connection,
   type DuplexStream,
+  type Received,
+  type Sent,
   type Serialization,
 } from "../channel.ts";
 import { serializationOf } from "../channel/serializations.ts";
@@ -13,15 +16,16 @@ import { log, messageOf } from "./environment.ts";
 export { serializationOf };
 
 /** Make a channel over a stream; with `SOCKETPAIR_DEBUG` it is traced. */
-export function openChannel<In, Out>(
+export function openChannel<S extends AnySerialization>(
   stream: Connection | DuplexStream,
-  options: ChannelOptions<In, Out>,
-): Channel<In, Out> {
-  if (!log) return new Channel(stream, options);
+  options: ChannelOptions<S>,
+): Channel<Received<S>, Sent<S>> {
+  const serialization = serializationOf(options);
   const channel = new Channel(stream, {
     ...options,
-    serialization: traced(serializationOf(options), log),
+    serialization: log ? traced(serialization, log) : serialization,
   });
+  if (!log) return channel;
   channel.closed.then(
     () => log?.("closed"),
     (error) => log?.(`failed: ${messageOf(error)}`),

@@ -8,7 +8,7 @@
  * @module
  */
 
-import type { Connection } from "../channel.ts";
+import type { AnySerialization, Connection } from "../channel.ts";
 import type { SpawnOptions } from "./options.ts";
 
 /** Bytes that are read at once. */
@@ -30,14 +30,14 @@ const NEWLINE = 0x0a;
 
 /** Which of the standard streams are piped. */
 export type PipeOptions = Pick<
-  SpawnOptions<unknown>,
+  SpawnOptions<AnySerialization>,
   "stdin" | "stdout" | "stderr"
 >;
 
 /** The options of a process that is to be talked to over its standard input and output. */
-export function overPipes<In, Out>(
-  options: SpawnOptions<In, Out>,
-): SpawnOptions<In, Out> {
+export function overPipes<S extends AnySerialization>(
+  options: SpawnOptions<S>,
+): SpawnOptions<S> {
   for (const name of ["stdin", "stdout"] as const) {
     if (options[name] === undefined) continue;
     throw new TypeError(

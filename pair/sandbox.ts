@@ -2,6 +2,7 @@
 
 import { dirname } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
+import type { AnySerialization } from "../channel.ts";
 import { findConfiguration } from "./configuration.ts";
 import {
   type Address,
@@ -28,17 +29,17 @@ import { startModule } from "./sandboxed_start.ts";
 const FLOORS = ["framing", "channel", "pair", "descriptors"];
 
 /** What `start()` is given for a module. */
-interface Plan<In, Out> {
+interface Plan<S extends AnySerialization> {
   readonly command: string;
-  readonly options: SpawnOptions<In, Out>;
+  readonly options: SpawnOptions<S>;
   readonly hooks: LaunchHooks;
 }
 
 /** Turn what `spawnModule()` is given into what `start()` is. */
-export async function planModule<In, Out>(
+export async function planModule<S extends AnySerialization>(
   specifier: string | URL,
-  options: SpawnModuleOptions<In, Out>,
-): Promise<Plan<In, Out>> {
+  options: SpawnModuleOptions<S>,
+): Promise<Plan<S>> {
   const { args = [], denoArgs = [], permissions = "none" } = options;
   const isOverStdio = options.transport === "stdio";
   const all = denoArgs.find((arg) => arg === "-A" || arg === "--allow-all");
@@ -103,10 +104,10 @@ export async function planModule<In, Out>(
 }
 
 /** What the options say nothing of is copied line by line. */
-function copyOutput<In, Out>(
+function copyOutput(
   process: Deno.ChildProcess,
   exited: Promise<void>,
-  { stdout, stderr, transport }: SpawnModuleOptions<In, Out>,
+  { stdout, stderr, transport }: SpawnModuleOptions<AnySerialization>,
 ): Promise<unknown> {
   const copies = [];
   if (stdout === undefined && transport !== "stdio") {

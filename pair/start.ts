@@ -1,6 +1,8 @@
 /** How a parent makes the socket, and starts the child that is to connect to it. */
 
+import type { AnySerialization, Received, Sent } from "../channel.ts";
 import { checkLimits } from "../channel/sending.ts";
+import { serializationOf } from "../channel/serializations.ts";
 import {
   ConnectedChild,
   killAndRelease,
@@ -68,11 +70,12 @@ export async function pairUp(
  * @param options Those of `spawn()`.
  * @param hooks Where others join in.
  */
-export async function start<In, Out>(
+export async function start<S extends AnySerialization>(
   command: string | URL,
-  options: SpawnOptions<In, Out>,
+  options: SpawnOptions<S>,
   hooks: LaunchHooks = {},
-): Promise<Child<In, Out>> {
+): Promise<Child<Received<S>, Sent<S>>> {
+  const serialization = serializationOf(options);
   const { connectTimeout, gracePeriod } = delaysOf(options);
   const { signal } = options;
   signal?.throwIfAborted();
@@ -86,6 +89,7 @@ export async function start<In, Out>(
     try {
       return new ConnectedChild(started, conn, {
         ...options,
+        serialization,
         isUnix: false,
         gracePeriod,
       });
@@ -112,7 +116,7 @@ export async function start<In, Out>(
       [TOKEN_VARIABLE]: token,
     });
     const started = watch(process, command, options, hooks);
-    let child: ConnectedChild<In, Out> | undefined;
+    let child: ConnectedChild<Received<S>, Sent<S>> | undefined;
     try {
       const conn = await waitForConnection(started, server, {
         connectTimeout,
@@ -122,6 +126,7 @@ export async function start<In, Out>(
       const isUnix = directory !== undefined;
       child = new ConnectedChild(started, conn, {
         ...options,
+        serialization,
         isUnix,
         gracePeriod,
       });
@@ -142,11 +147,11 @@ export async function start<In, Out>(
 }
 
 /** Check the delays among the options. */
-function delaysOf<In, Out>(
+function delaysOf(
   {
     connectTimeout = DEFAULT_CONNECT_TIMEOUT,
     gracePeriod = DEFAULT_GRACE_PERIOD,
-  }: SpawnOptions<In, Out>,
+  }: SpawnOptions<AnySerialization>,
 ) {
   const delays = { connectTimeout, gracePeriod };
   for (const [name, delay] of Object.entries(delays)) {
@@ -159,7 +164,7 @@ function delaysOf<In, Out>(
 }
 
 /** Check what the start of a child needs, while nothing has been started. */
-function checkStart<In, Out>(options: SpawnOptions<In, Out>): void {
+function checkStart(options: SpawnOptions<AnySerialization>): void {
   const { cwd, detached } = options;
   // The channel is made when the child has connected.
   checkLimits(options);
@@ -180,8 +185,8 @@ function checkStart<In, Out>(options: SpawnOptions<In, Out>): void {
   }
 }
 
-async function listen<In, Out>(
-  options: SpawnOptions<In, Out>,
+async function listen(
+  options: SpawnOptions<AnySerialization>,
 ): Promise<Endpoint> {
   const { transport = Deno.build.os === "windows" ? "tcp" : "unix" } = options;
   if (transport === "unix") return await listenUnix(options);
@@ -197,7 +202,7 @@ async function listen<In, Out>(
 }
 
 async function listenUnix(
-  options: Pick<SpawnOptions<unknown>, "directory">,
+  options: Pick<SpawnOptions, "directory">,
 ): Promise<Endpoint<Deno.UnixConn, { path: string }>> {
   const directory = await makeDirectory(options.directory);
   const path = socketPath(directory);
@@ -213,9 +218,9 @@ async function listenUnix(
   }
 }
 
-function startProcess<In, Out>(
+function startProcess(
   command: string | URL,
-  options: SpawnOptions<In, Out>,
+  options: SpawnOptions<AnySerialization>,
   env: Record<string, string>,
 ): Deno.ChildProcess {
   const process = new Deno.Command(command, commandOptions(options, env))
@@ -241,8 +246,8 @@ function hidden(): Record<string, string> {
 }
 
 /** The options of `Deno.Command` for a child. */
-function commandOptions<In, Out>(
-  options: SpawnOptions<In, Out>,
+function commandOptions(
+  options: SpawnOptions<AnySerialization>,
   env: Record<string, string>,
 ): Deno.CommandOptions {
   const { cwd, uid, gid, clearEnv = false } = options;

@@ -1,12 +1,15 @@
 /** What must compile and what must not: `deno check` decides, nothing here runs. */
 
 import {
+  type AnySerialization,
   bytes,
   Channel,
   type ChannelOptions,
   type Child,
   connectToParent,
   json,
+  type Received,
+  type Sent,
   type Serialization,
   spawn,
   spawnModule,
@@ -115,31 +118,54 @@ export async function serializationTellsBothTypes(conn: Deno.Conn) {
 }
 
 /** Never called: only checked. */
-export function optionsOfAWrapper<T>(options: SpawnOptions<T>) {
+export function wrapperPassesItsOptionsOn<
+  S extends AnySerialization = undefined,
+>(
+  options?: SpawnModuleOptions<S>,
+) {
   const child = spawn("x", { ...options, detached: true });
-  same<typeof child, Promise<Child<T, T>>>();
+  same<typeof child, Promise<Child<Received<S>, Sent<S>>>>();
+  const module = spawnModule("x", options);
+  same<typeof module, Promise<Child<Received<S>, Sent<S>>>>();
+  const both = spawnWithDescriptors("x", options);
+  same<Awaited<typeof both>["child"], Child<Received<S>, Sent<S>>>();
+  const channelOptions: ChannelOptions<S> | undefined = options;
+  const parent = connectToParent(channelOptions);
+  same<typeof parent, Promise<Channel<Received<S>, Sent<S>>>>();
+  const up = connectDescriptorsToParent(channelOptions);
+  same<Awaited<typeof up>["channel"], Channel<Received<S>, Sent<S>>>();
 }
 
 /** Never called: only checked. */
-export function optionsOfAWrapperMayBeLeftOut<In, Out>(
-  conn: Deno.Conn,
-  options?: SpawnModuleOptions<In, Out>,
+export function wrapperReturnsTheTypesOfItsSerialization() {
+  const texts = wrapperOfSpawn({ serialization: text() });
+  same<typeof texts, Promise<Child<string, string>>>();
+  const orders = wrapperOfSpawn({ serialization: json<Receipt, Order>() });
+  same<typeof orders, Promise<Child<Receipt, Order>>>();
+  const unserialized = wrapperOfSpawn();
+  same<typeof unserialized, Promise<Child<Bytes, Uint8Array>>>();
+}
+
+function wrapperOfSpawn<S extends AnySerialization = undefined>(
+  options?: SpawnOptions<S>,
 ) {
-  const child = spawn("x", options);
-  same<typeof child, Promise<Child<In, Out>>>();
-  const module = spawnModule("x", options);
-  same<typeof module, Promise<Child<In, Out>>>();
-  const both = spawnWithDescriptors("x", options);
-  same<Awaited<typeof both>["child"], Child<In, Out>>();
-  const channelOptions: ChannelOptions<In, Out> | undefined = options;
-  const parent = connectToParent(channelOptions);
-  same<typeof parent, Promise<Channel<In, Out>>>();
-  const up = connectDescriptorsToParent(channelOptions);
-  same<Awaited<typeof up>["channel"], Channel<In, Out>>();
-  const channel = new Channel(conn, channelOptions);
-  same<typeof channel, Channel<In, Out>>();
-  const noOptions = new Channel(conn, {});
-  same<typeof noOptions, Channel<Bytes, Bytes>>();
+  return spawn("x", options);
+}
+
+/** Never called: only checked. */
+export function serializationThatMayBeMissing(
+  conn: Deno.Conn,
+  options: { serialization?: Serialization<string> },
+  serialization: Serialization<string> | undefined,
+) {
+  const child = spawn("x", { serialization });
+  same<
+    typeof child,
+    Promise<Child<string | Bytes, string | Uint8Array>>
+  >();
+  // @ts-expect-error: messages may be bytes
+  const channel: Channel<string> = new Channel(conn, options);
+  return channel;
 }
 
 /** Never called: only checked. */
@@ -148,6 +174,9 @@ export function optionsHaveNames() {
   spawn("x", { agrs: [] });
   // @ts-expect-error: the same
   spawn("x", { agrs: [], serialization: text() });
+  const serialization: Serialization<string> | undefined = undefined;
+  // @ts-expect-error: the same
+  spawn("x", { agrs: [], serialization });
 }
 
 /** Never called: only checked. */

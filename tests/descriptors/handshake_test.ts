@@ -31,7 +31,7 @@ function testSpawn(
   program: string,
   fn: (
     spawn: (
-      options?: SpawnWithDescriptorsOptions<Uint8Array>,
+      options?: SpawnWithDescriptorsOptions,
     ) => Promise<ChildWithDescriptors<Uint8Array>>,
   ) => Promise<void>,
 ) {

@@ -123,11 +123,11 @@ Deno.test({
       "0123456789ab".repeat(256 * 1024),
     ];
     const reverse = (text: string) => [...text].reverse().join("");
-    await using child = await spawn<Call | Reply>(node.command, {
+    await using child = await spawn(node.command, {
       args: ["node/jsonrpc.mjs"],
       cwd,
       framing: contentLength(),
-      serialization: json(),
+      serialization: json<Call | Reply>(),
     });
     const { channel } = child;
 

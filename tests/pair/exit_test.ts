@@ -22,7 +22,7 @@ import { findRuby } from "../programs.ts";
 
 const ruby = await findRuby();
 
-type Options = Pick<SpawnOptions<unknown>, "transport">;
+type Options = Pick<SpawnOptions, "transport">;
 const TEXT = { serialization: text() };
 
 /** The ways in which a child can be connected. */

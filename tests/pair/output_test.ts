@@ -117,7 +117,7 @@ Deno.test("spawnModule() copies what a child says that does not start, before it
 });
 
 Deno.test("Child.close() does not wait for who else holds the child's output", async () => {
-  const child = await spawnModule<string>(
+  const child = await spawnModule(
     new URL("./sandbox/output/child.ts", import.meta.url),
     {
       args: ["leave"],

@@ -44,9 +44,7 @@ test("spawn() without --allow-read leaves no directory behind", async () => {
 async function query(
   permissions: Deno.PermissionOptions,
   descriptors: Deno.PermissionDescriptor[],
-  options: SpawnModuleOptions<
-    Deno.PermissionDescriptor | Deno.PermissionState
-  > = {},
+  options: Omit<SpawnModuleOptions, "serialization"> = {},
 ): Promise<string[]> {
   await using child = await spawnModule(
     new URL("./probe/child.ts", fixtures),

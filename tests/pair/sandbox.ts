@@ -1,6 +1,6 @@
 import { fileURLToPath } from "node:url";
 import { assert, assertRejects } from "@std/assert";
-import { json, text } from "../../channel.ts";
+import { json, type Serialization, text } from "../../channel.ts";
 import {
   ConnectError,
   spawnModule,
@@ -92,7 +92,7 @@ try {
 /** What a module has to say before it ends; nothing if it does not even start. */
 export async function hear(
   specifier: string | URL,
-  options: SpawnModuleOptions<string> = {},
+  options: SpawnModuleOptions<Serialization<string>> = {},
 ): Promise<string[]> {
   try {
     await using child = await spawnModule(specifier, {
@@ -110,7 +110,7 @@ export async function hear(
 /** Why a module was not started. */
 export async function refusal(
   specifier: string | URL,
-  options: SpawnModuleOptions<string> = {},
+  options: SpawnModuleOptions<Serialization<string>> = {},
 ): Promise<string> {
   const error = await assertRejects(
     () =>
@@ -127,12 +127,12 @@ export async function refusal(
 /** Run all attacks of `sandbox/attacks`. */
 export async function attack(
   targets: Targets,
-  options: SpawnModuleOptions<Outcome[] | Targets>,
+  options: Omit<SpawnModuleOptions, "serialization">,
 ): Promise<Outcome[]> {
   await using child = await spawnModule(
     new URL("./attacks/child.ts", fixtures),
     {
-      serialization: json(),
+      serialization: json<Outcome[], Targets>(),
       stdout: "null",
       stderr: "null",
       denoArgs: ["--unstable-worker-options", "--unstable-raw-imports"],

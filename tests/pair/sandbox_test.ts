@@ -277,7 +277,7 @@ Deno.test("spawnModule() has a child store no compiled code under the name of an
 Deno.test("spawnModule() leaves nothing of what a child has stored", async () => {
   await using root = await temporaryDirectory();
   const stored = `${root.path}/location_data`;
-  const child = await spawnModule<string>(
+  const child = await spawnModule(
     await writeModule(`${root.path}/child`, {
       "child.ts": sender(
         "",

@@ -1,5 +1,5 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
-import { text } from "../../channel.ts";
+import { type Serialization, text } from "../../channel.ts";
 import { TruncatedFrameError } from "../../framing.ts";
 import {
   ConnectError,
@@ -14,7 +14,7 @@ import { LONG, Stage } from "./stage.ts";
 const SPAWNS = 500;
 const AT_ONCE = 10;
 
-type Options = SpawnOptions<string>;
+type Options = SpawnOptions<Serialization<string>>;
 
 function runPython(code: string, options: Options) {
   return spawn(python, { args: py(code), ...options });

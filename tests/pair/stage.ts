@@ -1,5 +1,11 @@
 import { assert, assertEquals } from "@std/assert";
-import { Channel, text } from "../../channel.ts";
+import {
+  type AnySerialization,
+  Channel,
+  type Received,
+  type Sent,
+  text,
+} from "../../channel.ts";
 import { type Child, spawn, type SpawnOptions } from "../../pair.ts";
 import { py, python } from "./python.ts";
 
@@ -141,10 +147,10 @@ export function test(name: string, fn: () => Promise<void>, ignore = false) {
 }
 
 /** Spawn a child that the test waits for later: a rejection meanwhile is not unhandled. */
-export function begin<T = Uint8Array>(
+export function begin<S extends AnySerialization = undefined>(
   command: string,
-  options: SpawnOptions<T>,
-): Promise<Child<T>> {
+  options: SpawnOptions<S>,
+): Promise<Child<Received<S>, Sent<S>>> {
   const spawning = spawn(command, options);
   spawning.catch(() => {});
   return spawning;

@@ -14,9 +14,7 @@ function random(length: number): Uint8Array<ArrayBuffer> {
 /** Start a program that greets, and then answers each message with its bytes reversed, until the end. */
 export async function assertReverses(
   command: string,
-  options: SpawnOptions<Uint8Array<ArrayBuffer>, Uint8Array> & {
-    serialization?: undefined;
-  },
+  options: SpawnOptions,
   greeting: string,
 ) {
   const messages = [

@@ -4,7 +4,7 @@ import { spawnModule } from "../../../pair.ts";
 // Starts a module, and says what it sends first, or why it did not start
 const [specifier = "", stderr, stdout] = Deno.args;
 try {
-  await using child = await spawnModule<string>(specifier, {
+  await using child = await spawnModule(specifier, {
     serialization: text(),
     ...stderr !== "copied" && { stderr: "null" as const },
     ...stdout === "inherit" && { stdout },

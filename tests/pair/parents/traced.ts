@@ -5,8 +5,8 @@ const [kind, command = "", ...args] = Deno.args;
 const serialization = text();
 try {
   await using child = kind === "module"
-    ? await spawnModule<string>(command, { serialization })
-    : await spawn<string>(command, { args, serialization });
+    ? await spawnModule(command, { serialization })
+    : await spawn(command, { args, serialization });
   await child.channel.send("taco cat");
   await child.channel.receive();
 } catch (error) {
