@@ -11,7 +11,7 @@ async function outputOf(args: string[]): Promise<string> {
 }
 
 Deno.test({
-  name: "descriptors.ts throws where FFI is not permitted in full",
+  name: "descriptors.ts throws without unrestricted --allow-ffi",
   ignore,
   async fn() {
     const message =
@@ -22,7 +22,7 @@ Deno.test({
   },
 });
 
-Deno.test("descriptors.ts throws on another system", async () => {
+Deno.test("descriptors.ts throws on other systems", async () => {
   assertEquals(
     await outputOf(["--allow-ffi", "unavailable.ts", "windows"]),
     `NotSupported: Cannot use descriptors on windows (${Deno.build.arch}): only Linux and macOS are supported`,
