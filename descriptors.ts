@@ -263,12 +263,11 @@ export async function connectDescriptorsToParent<
 function closedTogether<Parts extends Record<string, AsyncDisposable>>(
   parts: Parts,
 ): Parts & AsyncDisposable {
+  const disposables = Object.values(parts);
   return {
     ...parts,
     async [Symbol.asyncDispose]() {
-      await Promise.all(
-        Object.values(parts).map((part) => part[Symbol.asyncDispose]()),
-      );
+      await Promise.all(disposables.map((part) => part[Symbol.asyncDispose]()));
     },
   };
 }

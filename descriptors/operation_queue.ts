@@ -6,7 +6,6 @@ export class OperationQueue {
   readonly #socket: number;
   readonly #events: number;
   readonly #stopped = new AbortController();
-  /** Settles when every operation has; `undefined` while there is none. */
   #last: Promise<unknown> | undefined;
 
   /** Operations wait until the socket is ready for `events`. */
@@ -45,19 +44,14 @@ export class OperationQueue {
     }
   }
 
-  get isIdle(): boolean {
-    return this.#last === undefined;
+  /** Resolves when every operation has settled; `undefined` if none is pending. */
+  get pending(): Promise<unknown> | undefined {
+    return this.#last;
   }
 
-  /** Resolve when no operation is left and nothing waits for the socket. */
-  async finish(): Promise<void> {
-    await this.#last;
-  }
-
-  /** End all waits. The operations run once more and must not block then. */
-  async stop(): Promise<void> {
+  /** End all waits. The pending operations run once more and must not block then. */
+  stop(): void {
     this.#stopped.abort();
-    await this.finish();
   }
 }
 

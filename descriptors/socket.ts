@@ -153,7 +153,8 @@ export class DescriptorSocket implements AsyncDisposable {
     const next = this.#arrived.shift();
     if (next !== undefined) return next;
     const message = this.#libc.receive(this.#socket);
-    if (!message) return message;
+    if (message === undefined) return undefined;
+    if (message === null) return null;
     const { descriptors, isTruncated } = message;
     if (isTruncated) {
       for (const descriptor of descriptors) this.#libc.close(descriptor);
@@ -186,9 +187,10 @@ export class DescriptorSocket implements AsyncDisposable {
   async #close() {
     // Let close() set #closed first, so that pending calls resolve to null.
     await null;
-    await this.#receiving.stop();
+    this.#receiving.stop();
+    await this.#receiving.pending;
     using libc = this.#libc;
-    if (!this.#sending.isIdle) {
+    if (this.#sending.pending) {
       // The peer may be closing too: it can finish only if this process reads what it sends.
       const discarding = new OperationQueue(libc.poller, this.#socket, POLLIN);
       const sent = new AbortController();
@@ -196,9 +198,9 @@ export class DescriptorSocket implements AsyncDisposable {
         () => libc.read(this.#socket, 64)?.length === 0 || undefined,
         sent.signal,
       ).catch(() => {});
-      await this.#sending.finish();
+      await this.#sending.pending;
       sent.abort();
-      await discarding.finish();
+      await discarding.pending;
     }
     for (const descriptor of this.#arrived) libc.close(descriptor);
     libc.close(this.#socket);
