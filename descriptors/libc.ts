@@ -116,11 +116,12 @@ export class Libc implements Disposable {
     const type = c.SOCK_STREAM | c.SOCK_CLOEXEC | c.SOCK_NONBLOCK;
     const address = c.unixAddress(path);
     const socket = this.#symbols.socket(c.AF_UNIX, type, 0);
-    if (this.#symbols[call](socket, address, address.length) === -1) {
-      const error = systemError(
-        this.#symbols,
-        `Cannot ${call} Unix socket "${path}"`,
-      );
+    if (
+      socket === -1 ||
+      this.#symbols[call](socket, address, address.length) === -1
+    ) {
+      const action = `Cannot ${call} Unix socket "${path}"`;
+      const error = systemError(this.#symbols, action);
       if (socket !== -1) this.close(socket);
       throw error;
     }
