@@ -46,7 +46,7 @@ const USAGE = `Usage: deno task bench [options]
                     the same workloads. A whole run does so, after each workload
   --resume          go on with a whole run that was stopped: measure what results.json lacks
   --report          measure nothing: draw the charts, and the tables of docs/performance.md,
-                    from results.json, and print which goals are met
+                    from results.json, and say which floors hold
 
 Workloads: ${
   [...workloadsFor({ quick: false, slowBytes: 10e9 }).keys()].join(", ")

@@ -83,7 +83,7 @@ function verdictRows(floors: readonly Verdict[]) {
 }
 
 export function describeFloors({ floors }: Report): string {
-  return `Goals\n${table(verdictRows(floors))}`;
+  return `Floors\n${table(verdictRows(floors))}`;
 }
 
 export function describeRun(report: Report): string {
@@ -122,10 +122,10 @@ function costRows({ results }: Report) {
     "4 KiB": { workload: "oneway-4k", perMessage: 1 },
     "64 KiB": { workload: "oneway-64k", perMessage: 65_536 / 1e6 },
     "1 MiB": { workload: "oneway-1m", perMessage: 1_048_576 / 1e6 },
-    "64 B, round trip": { workload: "roundtrip-64", perMessage: 1 },
+    "64 B, there and back": { workload: "roundtrip-64", perMessage: 1 },
   };
   return [
-    ["µs per message", ...Object.keys(sizes)],
+    ["µs a message", ...Object.keys(sizes)],
     ...Object.entries(ways).map(([way, peer]) => [
       way,
       ...Object.values(sizes).map(({ workload, perMessage }) => {
@@ -149,7 +149,7 @@ export function insertFigures(page: string, report: Report): string {
       report.date.slice(0, 10)
     }.`,
     markdown(costRows(report)),
-    "Many channels in one process, which holds both ends:",
+    "Many channels in one process, both ends of each:",
     markdown(channels.flatMap((key, i) => {
       const [heading = [], ...rows] = rowsOf(report, key);
       const title = report.workloads[key]?.title.split(" in ")[0] ?? key;
@@ -159,6 +159,8 @@ export function insertFigures(page: string, report: Report): string {
       ]);
       return i === 0 ? [heading, ...named] : named;
     })),
+    "What must hold (`tests/bench/floors.ts`), and whether it did in this run:",
+    markdown(verdictRows(report.floors)),
   ];
   return page.slice(0, begin + BEGIN.length) + "\n\n" +
     sections.join("\n\n") + "\n\n" + page.slice(end);

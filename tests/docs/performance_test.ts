@@ -11,7 +11,7 @@ const report = await readReport(
   fileURLToPath(new URL("results.json", BENCH)),
 );
 
-/** Remove the differences that `deno fmt` makes: the width of columns and the line breaks. */
+/** Without what `deno fmt` changes: how wide the columns of a table are, where lines of text and SVG break. */
 function withoutFormat(text: string): string {
   return text.replace(/-{3,}/g, "---").replace(/\s+/g, " ")
     .replace(/> </g, "><").replace(/ \/>/g, "/>").trim();
@@ -29,15 +29,15 @@ const pictures: Record<string, (report: Report) => string> = {
 
 if (report !== undefined) {
   for (const [name, draw] of Object.entries(pictures)) {
-    Deno.test(`tests/bench/${name} shows the figures of results.json`, () =>
+    Deno.test(`tests/bench/${name} shows what results.json has`, () =>
       assertSame(new URL(name, BENCH), draw(report)));
   }
 }
 
-Deno.test("docs/performance.md has only the figures of results.json", async () => {
+Deno.test("docs/performance.md has the figures of results.json, and no others", async () => {
   const page = await Deno.readTextFile(PAGE);
   const [before, figures = "", after] = page.split(/<!-- .*figures.* -->\n/);
-  // The text before and after the figures has limits and defaults, but no measurements
+  // What is before and after them has only limits and defaults, which are no measurements
   for (const text of [before, after]) {
     assert(text !== undefined, "the page has no place for figures");
     assertEquals(
