@@ -10,11 +10,11 @@ export interface Message {
   error?: { code: number; message: string };
 }
 
-/** A JSON-RPC client that makes one call at a time. */
+/** The side of JSON-RPC that calls: one call at a time. */
 export class Caller {
   readonly #channel: Channel<Message>;
   #id = 0;
-  /** Notifications that nothing was waiting for, by method. */
+  /** The notifications that have come and were not waited for, by method. */
   readonly #notifications: Message[] = [];
 
   constructor(channel: Channel<Message>) {
@@ -36,7 +36,7 @@ export class Caller {
     }
   }
 
-  /** Wait for a matching notification, and return its parameters. */
+  /** Wait for a notification that says what is wanted, and return its parameters. */
   async notified<T>(
     method: string,
     isWanted: (params: unknown) => params is T,
@@ -47,7 +47,7 @@ export class Caller {
     }
   }
 
-  /** Receive the next message. Answer requests of the peer with `null`. */
+  /** Receive the next message; what the peer asks is answered by `null`. */
   async #receive(): Promise<Message> {
     const message = await this.#channel.receive();
     if (message === null) throw new Error("The peer has closed");

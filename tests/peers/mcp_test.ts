@@ -8,7 +8,7 @@ import { Caller, type Message } from "./json_rpc.ts";
 const node = await findNode();
 
 Deno.test({
-  name: "delimiter() initializes an MCP server, lists its tools, and calls one",
+  name: "delimiter() initializes an MCP server, lists its tools and calls one",
   ignore: node.ignore,
   async fn() {
     await using child = await spawn(packageCommand("mcp-server-everything"), {
