@@ -48,7 +48,12 @@ for (const { name, command, args, ignore } of servers) {
         processId: Deno.pid,
         rootUri,
         capabilities: { textDocument: { publishDiagnostics: {} } },
-        initializationOptions: { enable: true },
+        initializationOptions: {
+          enable: true,
+          // One process without downloads is enough
+          disableAutomaticTypingAcquisition: true,
+          tsserver: { useSyntaxServer: "never" },
+        },
       });
       assert(typeof initialized === "object" && initialized);
       assert("capabilities" in initialized);
