@@ -17,7 +17,7 @@ import type { FrameHeader, Framing, FramingOptions } from "./types.ts";
 const MAX_COPIED_LENGTH = BLOCK_LENGTH / 2;
 
 /** Messages of up to this many bytes are copied by `slice()`. */
-const MAX_SLICED_LENGTH = 4096;
+const MAX_SLICED_LENGTH = 1024;
 
 /**
  * A larger message is read directly into its own memory while at least this many bytes are
