@@ -124,3 +124,110 @@ Deno.test("structured() refuses a clone that is cut anywhere", () => {
     assertError(error, "receive", "DataCloneError", "");
   }
 });
+
+Deno.test("structured() keeps the name and message of a DOMException, wherever it is", () => {
+  const { serialize, deserialize } = structured<unknown>();
+  const exception = new DOMException("gone", "AbortError");
+  const caused = Object.assign(new DOMException("", "DataCloneError"), {
+    cause: new RangeError("outer", { cause: exception }),
+  });
+  const twice = [exception, { exception }];
+  const descriptors = Object.getOwnPropertyDescriptors(exception);
+
+  const clones = deserialize(
+    new Uint8Array(serialize([
+      new Error("outer", { cause: exception }),
+      new Map([[exception, new Set([exception])]]),
+      caused,
+      twice,
+    ])),
+  );
+  assert(Array.isArray(clones));
+  const [error, map, causedClone, twiceClone] = clones;
+  const [[key, set]] = map;
+  for (
+    const clone of [
+      error.cause,
+      key,
+      ...set,
+      causedClone.cause.cause,
+      ...twiceClone.slice(0, 1),
+      twiceClone[1].exception,
+    ]
+  ) {
+    assertInstanceOf(clone, DOMException);
+    assertStrictEquals(clone, error.cause);
+    assertEquals(clone.name, "AbortError");
+    assertEquals(clone.message, "gone");
+    assertEquals(clone.code, 20);
+    assertEquals(clone.cause, undefined);
+  }
+  assertInstanceOf(causedClone, DOMException);
+  assertEquals(causedClone.name, "DataCloneError");
+  assertEquals(causedClone.message, "");
+  assertInstanceOf(causedClone.cause, RangeError);
+  assertEquals(Object.getOwnPropertyDescriptors(exception), descriptors);
+
+  const again = deserialize(new Uint8Array(serialize(error.cause)));
+  assertInstanceOf(again, DOMException);
+  assertEquals(again.name, "AbortError");
+  assertEquals(again.message, "gone");
+});
+
+Deno.test("structured() refuses objects of the platform rather than empty them", async () => {
+  const { serialize, deserialize } = structured<unknown>();
+  const key = await crypto.subtle.generateKey(
+    { name: "AES-GCM", length: 128 },
+    true,
+    ["encrypt"],
+  );
+  for (
+    const object of [
+      new Headers({ taco: "cat" }),
+      new Request("http://localhost"),
+      new Response("taco"),
+      new URLSearchParams("taco=cat"),
+      new URL("http://localhost"),
+      new Blob(["taco"]),
+      new File(["taco"], "cat.txt"),
+      new FormData(),
+      new Event("taco"),
+      AbortSignal.abort(),
+      new ReadableStream(),
+      new TransformStream(),
+      key,
+    ]
+  ) {
+    class Derived extends Headers {}
+    for (
+      const message of [
+        object,
+        [object],
+        { deep: [{ object }] },
+        new Map([[1, object]]),
+        new Map([[object, 1]]),
+        new Set([object]),
+        new Error("taco", { cause: object }),
+        new Derived(),
+      ]
+    ) {
+      const error = assertThrows(() => serialize(message));
+      assertInstanceOf(error, DOMException);
+      const { name } = Object(message === object ? object : {}).constructor;
+      const why = message === object ? `${name} could not be cloned` : "";
+      assertError(error, "send", "DataCloneError", why);
+    }
+  }
+
+  class Point {
+    x = 1;
+    get [Symbol.toStringTag]() {
+      return "Point";
+    }
+  }
+  const error = Object.assign(new Error("taco"), { headers: new Headers() });
+  const clone = deserialize(new Uint8Array(serialize([new Point(), error])));
+  assert(Array.isArray(clone));
+  assertEquals(clone[0], { x: 1 });
+  assertEquals(clone[1].message, "taco");
+});
