@@ -126,8 +126,15 @@ export function checkWith(
       `${action}: its schema is asynchronous, and only synchronous ones can be used`,
     );
   }
-  if (result.issues) throw new InvalidMessageError(action, result.issues);
+  if (isFailure(result)) throw new InvalidMessageError(action, result.issues);
   return result.value;
+}
+
+// Without strict, the compiler does not tell the two apart by `issues`.
+function isFailure(
+  result: StandardSchemaV1.Result<unknown>,
+): result is StandardSchemaV1.FailureResult {
+  return result.issues !== undefined;
 }
 
 /** Check that an option is a schema. */

@@ -9,7 +9,7 @@ import { tryPublishing } from "./jsr/publishing.ts";
 const FLOORS = [
   ["framing"],
   ["channel"],
-  ["pair"],
+  ["pair", "jsonrpc"],
   ["descriptors", "mod", "demo", "child"],
 ];
 
