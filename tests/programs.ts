@@ -68,6 +68,14 @@ export function findTwisted(): Promise<Program> {
   );
 }
 
+/** Find a Python that has the JSON-RPC library of a language server. */
+export function findPylsp(): Promise<Program> {
+  return find(
+    PYTHONS,
+    (python) => succeeds(python, { args: ["-c", "import pylsp_jsonrpc"] }),
+  );
+}
+
 export function findPerl(): Promise<Program> {
   return find(["perl"], (perl) => succeeds(perl, { args: ["--version"] }));
 }
