@@ -1,7 +1,7 @@
 /** How a parent makes the socket, and starts the child that is to connect to it. */
 
 import type { AnySerialization, Received, Sent } from "../channel.ts";
-import { checkLimits } from "../channel/sending.ts";
+import { checkLimits } from "../channel/message_writer.ts";
 import { serializationOf } from "../channel/serializations.ts";
 import {
   ConnectedChild,
