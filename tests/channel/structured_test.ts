@@ -9,7 +9,7 @@ import fc from "fast-check";
 import { structured } from "../../channel.ts";
 import { assertError, channels, end } from "./serialized_channels.ts";
 
-Deno.test("structured() gives back any value that can be cloned", () => {
+Deno.test("structured() returns any value that can be cloned", () => {
   const { serialize, deserialize } = structured();
   const anything = fc.anything({
     withBigInt: true,
@@ -38,7 +38,7 @@ Deno.test("structured() keeps errors and their causes", () => {
   assertEquals(clone.cause.message, "cat");
 });
 
-Deno.test("structured() keeps cycles and what is there twice", () => {
+Deno.test("structured() keeps cycles and shared references", () => {
   const { serialize, deserialize } = structured<unknown[]>();
   const twice = { a: 1 };
   const message: unknown[] = [twice, twice];
@@ -49,7 +49,7 @@ Deno.test("structured() keeps cycles and what is there twice", () => {
   assertStrictEquals(clone[2], clone);
 });
 
-Deno.test("structured() sends a message as it is at the call", () => {
+Deno.test("structured() serializes a message synchronously", () => {
   const { serialize, deserialize } = structured<Uint8Array[]>();
   const message = [Uint8Array.of(1, 2, 3)];
   const bytes = new Uint8Array(serialize(message));
@@ -57,7 +57,7 @@ Deno.test("structured() sends a message as it is at the call", () => {
   assertEquals(deserialize(bytes), [Uint8Array.of(1, 2, 3)]);
 });
 
-Deno.test("structured() hands out no memory of ours, nor any twice", () => {
+Deno.test("structured() returns memory that nothing else uses", () => {
   const { serialize, deserialize } = structured<ArrayBufferView[]>();
   const lengths = [1, 3, 0, 70_000];
   const message = [
@@ -80,7 +80,7 @@ Deno.test("structured() hands out no memory of ours, nor any twice", () => {
   }
 });
 
-Deno.test("structured() keeps that two views are of the same memory", () => {
+Deno.test("structured() keeps two views of the same memory", () => {
   const { serialize, deserialize } = structured<Uint8Array[]>();
   const memory = Uint8Array.of(1, 2, 3, 4);
   const [whole, part] = deserialize(
@@ -91,7 +91,7 @@ Deno.test("structured() keeps that two views are of the same memory", () => {
   assertEquals(part, Uint8Array.of(2, 3));
 });
 
-Deno.test("structured() messages of a Channel may be transferred", async () => {
+Deno.test("structured() messages of a Channel can be transferred", async () => {
   const [ours, theirs] = channels(
     structured<Uint8Array<ArrayBuffer>[]>(),
     structured<Uint8Array<ArrayBuffer>[]>(),
@@ -112,7 +112,7 @@ Deno.test("structured() messages of a Channel may be transferred", async () => {
   await end(ours, theirs);
 });
 
-Deno.test("structured() refuses a clone that is cut anywhere", () => {
+Deno.test("structured() rejects a clone that is truncated anywhere", () => {
   const { serialize, deserialize } = structured();
   const bytes = serialize({
     map: new Map([["taco", [1, 2n, "cat"]]]),
@@ -125,7 +125,7 @@ Deno.test("structured() refuses a clone that is cut anywhere", () => {
   }
 });
 
-Deno.test("structured() keeps the name and message of a DOMException, wherever it is", () => {
+Deno.test("structured() keeps the name and message of a DOMException anywhere in a message", () => {
   const { serialize, deserialize } = structured<unknown>();
   const exception = new DOMException("gone", "AbortError");
   const caused = Object.assign(new DOMException("", "DataCloneError"), {
@@ -174,7 +174,7 @@ Deno.test("structured() keeps the name and message of a DOMException, wherever i
   assertEquals(again.message, "gone");
 });
 
-Deno.test("structured() refuses objects of the platform rather than empty them", async () => {
+Deno.test("structured() rejects platform objects instead of emptying them", async () => {
   const { serialize, deserialize } = structured<unknown>();
   const key = await crypto.subtle.generateKey(
     { name: "AES-GCM", length: 128 },
