@@ -94,8 +94,8 @@ export function refusalOf(error: unknown): Fields {
 }
 
 function messageOf(error: unknown): string {
-  if (error instanceof Error) return String(error.message);
-  return typeof error === "string" ? error : "The method threw no error";
+  const message = error instanceof Error ? error.message : error;
+  return typeof message === "string" ? message : "The method threw no error";
 }
 
 function isId(id: unknown): id is string | number | null {
@@ -120,7 +120,7 @@ function isRequest(message: unknown): message is Request {
     (params === undefined || typeof params === "object");
 }
 
-/** Refuse what is not a request. Its id is repeated only if it has a method: else it may be an answer's. */
+/** Refuse a message that is not a request. Without a method, its id may be that of an answer. */
 function refuse(message: unknown): Fields {
   const { id, method } = isObject(message) ? message : {};
   return failureOf(
@@ -155,7 +155,7 @@ export class Serving {
     for (const controller of this.#requests.values()) controller.abort(reason);
   }
 
-  /** Do what a message asks for, and return the answer, unless it gets none. */
+  /** Run the method that a message asks for, and return the answer, if it gets one. */
   async answer(message: unknown): Promise<Fields | undefined> {
     if (!isRequest(message)) return refuse(message);
     const { id, method, params } = message;
@@ -196,7 +196,7 @@ export class Serving {
   async answerAll(messages: readonly unknown[]): Promise<Fields[] | undefined> {
     const running: Promise<Fields | undefined>[] = [];
     for (const message of messages) {
-      // A large batch waits here, rather than with all of its methods in line.
+      // Do not queue all methods of a large batch.
       if (this.#turns.length >= this.#options.limit) await running.at(-1);
       running.push(this.answer(message));
     }
