@@ -137,7 +137,8 @@ export class Channel<In = Uint8Array<ArrayBuffer>, Out = In>
    */
   constructor(
     stream: Uint8Array<ArrayBuffer> extends In ? DuplexStream | Connection
-      : never,
+      // The compiler quotes this in its error.
+      : "name a serialization in the options: without one, messages are bytes",
     options?: ChannelOptions,
   );
   /**

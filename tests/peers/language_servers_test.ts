@@ -61,7 +61,12 @@ for (const { name, program, args } of servers) {
           processId: Deno.pid,
           rootUri,
           capabilities: { textDocument: { publishDiagnostics: {} } },
-          initializationOptions: { enable: true },
+          initializationOptions: {
+            enable: true,
+            // One process without downloads is enough
+            disableAutomaticTypingAcquisition: true,
+            tsserver: { useSyntaxServer: "never" },
+          },
         },
       );
       assert("textDocumentSync" in capabilities);
