@@ -38,7 +38,9 @@ import "./framing/scavenge.ts";
 import "./framing/text.ts";
 import "./channel/message_reader.ts";
 import "./channel/message_writer.ts";
+import "./channel/schema.ts";
 import "./channel/serializations.ts";
+import "./channel/structured.ts";
 import "./channel/transports.ts";
 import "./channel/waiting.ts";
 import "./pair/environment.ts";
@@ -70,10 +72,13 @@ export {
   type ChannelOptions,
   type Connection,
   type DuplexStream,
+  InvalidMessageError,
   json,
+  type JsonSchemas,
   type Received,
   type Sent,
   type Serialization,
+  type StandardSchemaV1,
   structured,
   text,
 } from "./channel.ts";

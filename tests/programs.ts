@@ -113,6 +113,15 @@ export function findTwisted(): Promise<Program> {
   );
 }
 
+/** Finds a Python that has the JSON-RPC library of a language server. */
+export function findPylsp(): Promise<Program> {
+  return find(
+    PYTHONS,
+    (python) => succeeds(python, { args: ["-c", "import pylsp_jsonrpc"] }),
+    "pylsp_jsonrpc of python3",
+  );
+}
+
 /** Finds a NATS server. Debian's is not in the `PATH` of every user. */
 export function findNatsServer(): Promise<Program> {
   return find(
