@@ -1,4 +1,4 @@
-/** What README's table "Why not ..." says: each of its cells is shown by a program in `why_not/ways`, and is nothing else. */
+/** Checks each cell of README's table "Why not ..." with a program in `why_not/ways`. */
 import {
   assert,
   assertEquals,
@@ -28,7 +28,7 @@ interface End {
   printed: string[];
 }
 
-/** Run one row of one way, and return how its parent ended and what it printed: a line of JSON at last. */
+/** Run a row of a column. Returns how its parent ended and what it printed, with a line of JSON at the end. */
 async function end(way: Way, row: string): Promise<End> {
   const { code, stdout } = await new Deno.Command(Deno.execPath(), {
     args: [
@@ -36,7 +36,7 @@ async function end(way: Way, row: string): Promise<End> {
       "--no-prompt",
       "--unstable-worker-options",
       "--v8-flags=--max-old-space-size=64",
-      // None of them may read the secret itself. A Worker's permissions would then be less than those of its parent.
+      // No parent may read the secret, except that of a Worker, which can't have more permissions than its parent.
       ...way === "worker" ? [] : [`--deny-read=${SECRET}`],
       "--allow-read",
       "--allow-write",
@@ -67,12 +67,12 @@ interface Cell {
   shows: () => Promise<void>;
 }
 
-/** What the result of a row is. */
+/** Check the result of a row. */
 function gives(row: string, way: Way, expected: unknown) {
   return async () => assertEquals(await resultOf(way, row), expected);
 }
 
-/** While the child is stopped, most of the 64 messages wait, and then all arrive. */
+/** Check that most of the 64 messages wait while the child is stopped, and that all arrive later. */
 function waits(way: Way, promised?: string) {
   return async () => {
     const { meanwhile, ...rest } = await resultOf(way, "slow");
@@ -81,7 +81,7 @@ function waits(way: Way, promised?: string) {
   };
 }
 
-/** What the child prints comes to standard output, and its message to the parent. */
+/** Check that the child's output and its message arrive separately. */
 function isFree(way: Way) {
   return async () =>
     assertEquals((await end(way, "output")).printed, [
@@ -90,17 +90,42 @@ function isFree(way: Way) {
     ]);
 }
 
-const ANY_FILE = "no: its imports read any file";
-const ALL_PERMISSIONS = "no: it has all permissions";
+const ANY_FILE = "no, its imports read any file";
+const ALL_PERMISSIONS = "no, it has all permissions";
 
 const ROWS: Record<string, Record<Way, Cell>> = {
+  "Calls the child's functions": {
+    ours: { says: "yes, typed", shows: gives("calls", "ours", 3) },
+    fork: { says: "no, only messages", shows: gives("calls", "fork", false) },
+    worker: {
+      says: "no, only messages",
+      shows: gives("calls", "worker", "DataCloneError"),
+    },
+    stdio: {
+      says: "no, only bytes",
+      shows: gives("calls", "stdio", {
+        success: true,
+        stdout: "add(1, 2)add(3, 4)",
+      }),
+    },
+    execa: {
+      says: "no, only messages",
+      shows: gives("calls", "execa", "cannot be sent"),
+    },
+  },
   "Children in any language": {
     ours: {
       says: "yes",
       shows: gives("languages", "ours", ["hello from python", "tac ocat"]),
     },
-    fork: { says: "no", shows: gives("languages", "fork", 1) },
-    worker: { says: "no", shows: gives("languages", "worker", "error") },
+    fork: {
+      says: "no, only Node and Deno",
+      shows: gives("languages", "fork", 1),
+    },
+    worker: {
+      says: "no, only JavaScript",
+      shows: gives("languages", "worker", "error"),
+    },
     stdio: {
       says: "yes",
       shows: gives("languages", "stdio", {
@@ -113,7 +138,7 @@ const ROWS: Record<string, Record<Way, Cell>> = {
       shows: gives("languages", "execa", ["tac ocat", "no message"]),
     },
   },
-  "A child is kept to its channel and folder": {
+  "Keeps a child from your files": {
     ours: { says: "yes", shows: gives("sandbox", "ours", "ConnectError") },
     fork: {
       says: ALL_PERMISSIONS,
@@ -135,7 +160,7 @@ const ROWS: Record<string, Record<Way, Cell>> = {
       shows: gives("sandbox", "execa", ["denied", "the secret\n"]),
     },
   },
-  "The child crashes": {
+  "When the child crashes": {
     ours: {
       says: "you get an error",
       shows: gives("crash", "ours", ["ExitError", "ExitError"]),
@@ -145,19 +170,19 @@ const ROWS: Record<string, Record<Way, Cell>> = {
       shows: gives("crash", "fork", [["failure"], ["failure"]]),
     },
     worker: {
-      says: "you crash with it",
+      says: "your process crashes too",
       async shows() {
         for (const row of ["throw", "exhaust"]) {
           const { code, printed } = await end("worker", row);
           assert(code !== 0, row);
           assertEquals(printed, [""]);
         }
-        // With a handler of its event "error", which the one that runs out of memory has in vain
+        // An "error" listener catches only the uncaught error
         assertEquals(await resultOf("worker", "caught"), "error");
       },
     },
     stdio: {
-      says: "you look at its status",
+      says: "you check its exit status",
       shows: gives("crash", "stdio", [
         { success: false, stdout: "" },
         { success: false, stdout: "" },
@@ -168,23 +193,23 @@ const ROWS: Record<string, Record<Way, Cell>> = {
       shows: gives("crash", "execa", ["ExecaError", "ExecaError"]),
     },
   },
-  "A child that reads slowly makes you wait": {
+  "Slows down a fast sender": {
     ours: { says: "yes", shows: waits("ours") },
     fork: {
-      says: "only by a callback",
+      says: "only if you use the callback",
       shows: waits("fork", "boolean"),
     },
     worker: {
-      says: "no",
+      says: "no, messages pile up",
       shows: gives("slow", "worker", { promised: "undefined", received: 64 }),
     },
     stdio: { says: "yes", shows: waits("stdio") },
     execa: { says: "yes", shows: waits("execa") },
   },
-  "Bytes arrive as bytes": {
+  "Sends bytes as bytes": {
     ours: { says: "yes", shows: gives("bytes", "ours", true) },
     fork: {
-      says: "as an array, unless you ask",
+      says: "only with an option",
       shows: gives("bytes", "fork", [
         { isBytes: false, isArray: true },
         { isBytes: true, isArray: false },
@@ -192,7 +217,7 @@ const ROWS: Record<string, Record<Way, Cell>> = {
     },
     worker: { says: "yes", shows: gives("bytes", "worker", true) },
     stdio: {
-      says: "yes, but you look for their ends",
+      says: "yes, but you find message ends",
       shows: gives("bytes", "stdio", { success: true, stdout: "tacocat" }),
     },
     execa: {
@@ -200,7 +225,7 @@ const ROWS: Record<string, Record<Way, Cell>> = {
       shows: gives("bytes", "execa", { isBytes: true, isArray: false }),
     },
   },
-  "Standard output stays free": {
+  "Leaves standard output free": {
     ours: { says: "yes", shows: isFree("ours") },
     fork: { says: "yes", shows: isFree("fork") },
     worker: { says: "yes", shows: isFree("worker") },
@@ -215,7 +240,7 @@ const ROWS: Record<string, Record<Way, Cell>> = {
   },
 };
 
-/** Ways that need Python, in the row of languages. */
+/** The columns that need Python in the row about languages. */
 const WITH_PYTHON: Way[] = ["ours", "stdio", "execa"];
 
 function programOf(row: string, way: Way): Pick<Program, "ignore"> {
@@ -225,7 +250,7 @@ function programOf(row: string, way: Way): Pick<Program, "ignore"> {
   return { ignore: isNeeded && python.ignore };
 }
 
-Deno.test("README's table has the rows and cells that are shown here, six of them", async () => {
+Deno.test("README's table has the rows and cells of this test", async () => {
   const readme = await Deno.readTextFile(
     new URL("../../README.md", import.meta.url),
   );
@@ -242,14 +267,14 @@ Deno.test("README's table has the rows and cells that are shown here, six of the
       ...Object.values(cells).map(({ says }) => says),
     ]),
   );
-  assertEquals(rows.length, 6);
+  assertEquals(rows.length, 7);
 });
 
 for (const [row, cells] of Object.entries(ROWS)) {
   for (const way of ["ours", "fork", "worker", "stdio", "execa"] as const) {
     const { says, shows } = cells[way];
     Deno.test({
-      name: `README's table is right: ${row}: ${COLUMNS[way]}: ${says}`,
+      name: `README's table: ${row}: ${COLUMNS[way]}: ${says}`,
       ...programOf(row, way),
       fn: shows,
     });

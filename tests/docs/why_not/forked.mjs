@@ -19,6 +19,8 @@ process.on("message", (message) => {
       throw new Error("The child fails");
     case "exhaust":
       return exhaust();
+    case "function":
+      return process.send(typeof message.add === "function");
     case "bytes":
       return process.send({
         isBytes: message instanceof Uint8Array,

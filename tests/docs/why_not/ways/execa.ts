@@ -51,6 +51,13 @@ async function nameOfCrash(task: string) {
 }
 
 const rows: Record<string, () => Promise<unknown>> = {
+  async calls() {
+    const started = await start("function");
+    const sending = started.child.sendMessage({ add: () => {} });
+    const outcome = await sending.then(() => "sent", () => "cannot be sent");
+    await end(started);
+    return outcome;
+  },
   async languages() {
     const { stdout } = await execa(python, ["-c", REVERSE], {
       input: "taco cat\n",

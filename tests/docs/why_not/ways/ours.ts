@@ -1,11 +1,14 @@
 import {
   ConnectError,
   ExitError,
+  json,
   spawn,
   spawnModule,
   structured,
   text,
 } from "../../../../mod.ts";
+import { JsonRpc } from "../../../../jsonrpc.ts";
+import type { Methods } from "../sandbox/methods.ts";
 import { report, sendToStopped } from "./slow.ts";
 
 const [row = "", python = ""] = Deno.args;
@@ -30,6 +33,11 @@ async function nameOfCrash(task: string) {
 }
 
 const rows: Record<string, () => Promise<unknown>> = {
+  async calls() {
+    const url = new URL("../sandbox/methods.ts", import.meta.url);
+    await using child = await spawnModule(url, { serialization: json() });
+    return await new JsonRpc<Methods>(child.channel).remote.add(1, 2);
+  },
   async languages() {
     await using child = await spawn(python, {
       args: [new URL("../../../peers/echo.py", import.meta.url).pathname],

@@ -20,6 +20,17 @@ async function answerOf(worker: Worker): Promise<unknown> {
 }
 
 const rows: Record<string, () => Promise<unknown>> = {
+  calls() {
+    const worker = start("");
+    try {
+      worker.postMessage(() => {});
+      return Promise.resolve("sent");
+    } catch (error) {
+      return Promise.resolve(error instanceof DOMException && error.name);
+    } finally {
+      worker.terminate();
+    }
+  },
   languages() {
     const url = import.meta.resolve("../../../peers/echo.py");
     return answerOf(new Worker(url, { type: "module" }));
