@@ -112,6 +112,7 @@ export class Channel<In = Uint8Array<ArrayBuffer>, Out = In>
   #isPeerGone = false;
   #peerFailure: Failure | undefined;
   #unreceivedTimer: ReturnType<typeof setTimeout> | undefined;
+  #unsentTimer: ReturnType<typeof setTimeout> | undefined;
   #readable: ReadableStream<In> | undefined;
   #writable: WritableStream<Out> | undefined;
 
@@ -174,12 +175,12 @@ export class Channel<In = Uint8Array<ArrayBuffer>, Out = In>
         this.#closing ? undefined : this.#sending.failure ?? this.#peerFailure,
     });
     markHandled(this.#closed.promise);
-    this.#connection?.gone?.then(
-      () => void (this.#isPeerGone = true),
-      (reason) => void (this.#peerFailure = { reason }),
-    ).then(() => {
+    void this.#transport.peer?.gone.then((failure) => {
+      this.#isPeerGone = true;
+      this.#peerFailure = failure;
       this.#settle();
       this.#settleUnreceived();
+      this.#settleUnsent();
     });
   }
 
@@ -506,7 +507,7 @@ export class Channel<In = Uint8Array<ArrayBuffer>, Out = In>
   #settleUnreceived() {
     const { isWatching, requests } = this.#receiving;
     if (!isWatching || this.#isReleased || this.#closing) return;
-    if (!this.#isPeerGone && !this.#peerFailure) return;
+    if (!this.#isPeerGone) return;
     this.#unreceivedTimer ??= setTimeout(() => {
       this.#unreceivedTimer = undefined;
       if (this.#closing) return;
@@ -516,10 +517,20 @@ export class Channel<In = Uint8Array<ArrayBuffer>, Out = In>
     }, UNRECEIVED_WAIT);
   }
 
+  /** After the exit of the peer, a write that still waits is for another process. */
+  #settleUnsent() {
+    if (this.#isReleased || !this.#sending.isBusy) return;
+    this.#unsentTimer = setTimeout(async () => {
+      const failure = await this.#transport.peer?.endWriting();
+      if (failure && !this.#isReleased) this.#sending.fail(failure);
+    }, UNRECEIVED_WAIT);
+  }
+
   #release(reason: unknown = new Error("The peer has closed the channel")) {
     if (this.#isReleased) return;
     this.#isReleased = true;
     clearTimeout(this.#unreceivedTimer);
+    clearTimeout(this.#unsentTimer);
     this.#transport.abort(reason);
   }
 

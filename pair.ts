@@ -26,25 +26,52 @@
  */
 
 import type { AnySerialization, Channel, Received, Sent } from "./channel.ts";
+import { type Child, ConnectedChild } from "./pair/child.ts";
+import { NotConnected, waitForConnection } from "./pair/connecting.ts";
 import {
+  letIn,
+  makeDirectory,
+  removeDirectory,
+  socketPath,
+  withDirectoryContext,
+} from "./pair/directory.ts";
+import {
+  type Address,
   log,
+  requireDeno,
   requireDescriptor,
   takeConnection,
   writeToken,
 } from "./pair/environment.ts";
+import { type Endpoint, HandshakeServer } from "./pair/handshake.ts";
+import {
+  type Attachment,
+  hooksOf,
+  type LaunchHooks,
+  withHooks,
+} from "./pair/hooks.ts";
+import {
+  checkOptions,
+  commandOptions,
+  connectionVariables,
+  explainStart,
+} from "./pair/launch.ts";
 import type {
   ConnectOptions,
   SocketPairOptions,
   SpawnModuleOptions,
   SpawnOptions,
 } from "./pair/options.ts";
-import { type Child, openChannel } from "./pair/outcome.ts";
+import { PipeConnection } from "./pair/pipes.ts";
+import { StartedProcess } from "./pair/process.ts";
+import { openChannel } from "./pair/tracing.ts";
 
 export type { Channel } from "./channel.ts";
 export type * from "./channel/types.ts";
 export type { FrameHeader, Framing, FramingOptions } from "./framing.ts";
 export type * from "./pair/options.ts";
-export { Child, ConnectError, ExitError } from "./pair/outcome.ts";
+export type { Child } from "./pair/child.ts";
+export { ConnectError, ExitError } from "./pair/errors.ts";
 
 /**
  * Make two connected Unix sockets, each with both ends in this process: `UNIXSocket.pair`
@@ -79,13 +106,51 @@ export { Child, ConnectError, ExitError } from "./pair/outcome.ts";
 export async function socketPair(
   options: SocketPairOptions = {},
 ): Promise<[Deno.UnixConn, Deno.UnixConn]> {
+  requireDeno("make socket pair");
   if (Deno.build.os === "windows") {
     throw new Deno.errors.NotSupported(
       "Cannot make socket pair: Deno has no Unix sockets on Windows",
     );
   }
-  const { pairUp } = await loadStart();
-  return await pairUp(options);
+  await using server = new HandshakeServer(
+    await listenUnix(options.directory),
+  );
+  let right;
+  const left = await Deno.connect({ transport: "unix", ...server.address });
+  try {
+    await writeToken(left, server.token);
+    right = await server.admitted;
+    server.take();
+    await server.close();
+    return [left, right];
+  } catch (error) {
+    left.close();
+    right?.close();
+    throw error;
+  }
+}
+
+/** Listen in a directory that only this user can enter. */
+async function listenUnix(
+  parent: string | undefined,
+): Promise<Endpoint<Deno.UnixConn, { path: string }>> {
+  const directory = await makeDirectory(parent);
+  const path = socketPath(directory);
+  try {
+    const listener = Deno.listen({ transport: "unix", path });
+    log?.(`listening on ${path}`);
+    return { listener, address: { path }, directory };
+  } catch (error) {
+    await removeDirectory(directory).catch(() => {});
+    throw withDirectoryContext(directory, error);
+  }
+}
+
+function listenTcp(): Endpoint {
+  const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  const { port } = listener.addr;
+  log?.(`listening on 127.0.0.1:${port}`);
+  return { listener, address: { port } };
 }
 
 /**
@@ -140,23 +205,77 @@ export async function spawn<S extends AnySerialization = undefined>(
   command: string | URL,
   options: SpawnOptions<S> = {},
 ): Promise<Child<Received<S>, Sent<S>>> {
-  const { start } = await loadStart();
-  return await start(command, options);
+  requireDeno("start child");
+  const hooks = hooksOf(options);
+  const checked = checkOptions(options);
+  if (checked.transport === "stdio") {
+    const started = start(command, checked, hooks);
+    const conn = new PipeConnection(started.process);
+    try {
+      return new ConnectedChild(started, conn, checked);
+    } catch (error) {
+      conn.close();
+      await started.discard({ stderr: options.stderr });
+      throw error;
+    }
+  }
+  const endpoint = checked.transport === "tcp"
+    ? listenTcp()
+    : await listenUnix(options.directory);
+  const { address, directory } = endpoint;
+  await using server = new HandshakeServer<Deno.Conn>(
+    endpoint,
+    hooks.argsFor !== undefined,
+  );
+  const { token } = server;
+  let attachment: Attachment | undefined;
+  try {
+    if (directory !== undefined) {
+      attachment = hooks.attach?.({ directory, token });
+      await letIn(directory, options);
+    }
+    const started = start(command, checked, hooks, address, {
+      ...connectionVariables(address, token),
+      ...attachment?.env,
+    });
+    let child: ConnectedChild<S> | undefined;
+    try {
+      const waiting = { ...checked, attachment };
+      const conn = await waitForConnection(started, server, waiting);
+      child = new ConnectedChild(started, conn, checked);
+      log?.(`child ${child.pid} connected`);
+      server.take();
+      await server.close();
+      return child;
+    } catch (error) {
+      await server.stop();
+      child?.channel.abort(error);
+      const stderr = await started.discard(options);
+      throw error instanceof NotConnected
+        ? error.toError(started, stderr)
+        : error;
+    }
+  } finally {
+    await attachment?.close();
+  }
 }
 
-let parentRooms: typeof import("./pair/start.ts") | undefined;
-let moduleRooms: typeof import("./pair/sandbox.ts") | undefined;
-
-/** Load what only a parent needs: that takes a child's process 0.4 ms. */
-async function loadStart(): Promise<typeof import("./pair/start.ts")> {
-  if (parentRooms === undefined) requireDescriptor();
-  return parentRooms ??= await import("./pair/start.ts");
-}
-
-/** Load what only a parent of modules needs. */
-async function loadSandbox(): Promise<typeof import("./pair/sandbox.ts")> {
-  if (moduleRooms === undefined) requireDescriptor();
-  return moduleRooms ??= await import("./pair/sandbox.ts");
+/** Start the process. */
+function start(
+  command: string | URL,
+  options: SpawnOptions<AnySerialization>,
+  hooks: LaunchHooks,
+  address?: Address,
+  env?: Record<string, string>,
+): StartedProcess {
+  const settings = commandOptions(options, hooks, address, env);
+  try {
+    const process = new Deno.Command(command, settings).spawn();
+    log?.(`started child ${process.pid}`);
+    return new StartedProcess(process, command, options, hooks);
+  } catch (error) {
+    throw explainStart(error, command, hooks);
+  }
 }
 
 /**
@@ -206,6 +325,7 @@ export async function spawnModule<S extends AnySerialization = undefined>(
   specifier: string | URL,
   options: SpawnModuleOptions<S> = {},
 ): Promise<Child<Received<S>, Sent<S>>> {
+  requireDeno("start module");
   if (Deno.build.standalone) {
     throw new Deno.errors.NotSupported(
       'Cannot spawn module: a compiled program has no deno to run it: use spawn("deno", ...)',
@@ -213,8 +333,15 @@ export async function spawnModule<S extends AnySerialization = undefined>(
   }
   const { planModule } = await loadSandbox();
   const plan = await planModule(specifier, options);
-  const { start } = await loadStart();
-  return await start(plan.command, plan.options, plan.hooks);
+  return await spawn(plan.command, withHooks(plan.options, plan.hooks));
+}
+
+let sandbox: typeof import("./pair/sandbox.ts") | undefined;
+
+/** Load what only a parent of modules needs; it would cost each child more than 1 ms. */
+async function loadSandbox(): Promise<typeof import("./pair/sandbox.ts")> {
+  if (sandbox === undefined) requireDescriptor();
+  return sandbox ??= await import("./pair/sandbox.ts");
 }
 
 /**
@@ -248,6 +375,7 @@ export async function spawnModule<S extends AnySerialization = undefined>(
 export async function connectToParent<S extends AnySerialization = undefined>(
   options: ConnectOptions<S> = {},
 ): Promise<Channel<Received<S>, Sent<S>>> {
+  requireDeno("connect to parent");
   if (options.transport === "stdio") {
     // Only such a child loads it.
     const { takeStdio } = await import("./pair/stdio.ts");

@@ -181,21 +181,25 @@ export class Receiving {
     try {
       while (this.#wantsBytes) {
         const read = await this.#transport.read(this.#readTarget);
-        if (read === null) {
-          this.#decoder.endRead();
-          this.#endOfStream();
-        } else {
-          if (typeof read === "number") this.#decoder.advance(read);
-          else this.#decoder.push(read);
-          this.#deliver();
-        }
+        if (read === null) return await this.#endReading();
+        if (typeof read === "number") this.#decoder.advance(read);
+        else this.#decoder.push(read);
+        this.#deliver();
       }
       this.#isReading = false;
     } catch (error) {
-      this.#isReading = false;
-      this.#decoder.endRead();
-      this.#fail(error);
+      await this.#endReading({ reason: error });
     }
+  }
+
+  /** The stream has ended or failed; a peer may know better. */
+  async #endReading(error?: Failure) {
+    this.#decoder.endRead();
+    const { peer } = this.#transport;
+    const failure = peer ? await peer.endReading(error) : error;
+    this.#isReading = false;
+    if (failure) this.#fail(failure.reason);
+    else this.#endOfStream();
   }
 
   #deliver() {

@@ -154,7 +154,7 @@ export class Sending<Out> {
       this.#endClosing = resolve;
       await Promise.race([this.#transport.closeWrite(), promise]);
     } catch (error) {
-      this.#fail(error);
+      this.fail({ reason: error });
       throw error;
     }
     if (this.#abortion) throw this.#abortion.reason;
@@ -170,9 +170,9 @@ export class Sending<Out> {
   }
 
   /** Sending has failed, receiving goes on: the peer may have said why. */
-  #fail(reason: unknown) {
+  fail(failure: Failure) {
     if (this.#abortion || this.failure) return;
-    this.#end({ reason });
+    this.#end(failure);
     this.#options.onEnd(this.failure);
   }
 
@@ -299,7 +299,9 @@ export class Sending<Out> {
       } while (this.#written < this.#queued);
       this.#isPumping = false;
     } catch (error) {
-      this.#fail(error);
+      const failure = { reason: error };
+      const { peer } = this.#transport;
+      this.fail(peer ? await peer.endWriting(failure) : failure);
     }
   }
 

@@ -142,10 +142,4 @@ export interface Connection {
   ref(): void;
   /** Let a pending read not keep the process alive. */
   unref(): void;
-  /**
-   * Settles when the peer has gone, where that is known otherwise than by reading: then both
-   * directions have ended once what had arrived was read. Rejects with what is wrong, if
-   * something is.
-   */
-  readonly gone?: Promise<void> | undefined;
 }

@@ -33,7 +33,7 @@ export class DescriptorHandshake {
       env: { [PATH_VARIABLE]: path },
       connected: (signal: AbortSignal) =>
         this.#connected = this.#connect(signal),
-      dispose: () => this.#dispose(),
+      close: () => this.#close(),
     };
   }
 
@@ -94,7 +94,7 @@ export class DescriptorHandshake {
     this.#libc.close(socket);
   }
 
-  async #dispose() {
+  async #close() {
     await this.#connected?.catch(() => {});
     for (const candidate of this.#candidates.keys()) this.#drop(candidate);
     this.#libc.close(this.#listener);

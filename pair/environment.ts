@@ -12,12 +12,32 @@ export const PORT_VARIABLE = "SOCKETPAIR_PORT";
 export const TOKEN_VARIABLE = "SOCKETPAIR_TOKEN";
 export const DEBUG_VARIABLE = "SOCKETPAIR_DEBUG";
 
+/** Other runtimes can import this layer, but not use it. */
+const isDeno = "Deno" in globalThis;
+
 /** Where a parent listens: the path of a socket, or a port on 127.0.0.1. */
 export type Address = { readonly path: string } | { readonly port: number };
 
+/** The oldest version of Deno in which this layer works. */
+const LEAST_VERSION = "2.9.6";
+
+/** Throw unless this is a version of Deno in which this layer works. */
+export function requireDeno(doing: string): void {
+  const version = isDeno ? Deno.version.deno : undefined;
+  const needs = `Cannot ${doing}: needs Deno ${LEAST_VERSION} or later`;
+  if (version === undefined) throw new Error(`${needs}, and this is not Deno`);
+  const [major = 0, minor = 0, patch = 0] = version.split(/[.+-]/).map(Number);
+  const [leastMajor = 0, leastMinor = 0, leastPatch = 0] = LEAST_VERSION
+    .split(".").map(Number);
+  if ((major - leastMajor || minor - leastMinor || patch - leastPatch) >= 0) {
+    return;
+  }
+  throw new Deno.errors.NotSupported(`${needs}, this is ${version}`);
+}
+
 /** Read a variable, if this process may and it is UTF-8. */
 export function environment(variable: string): string | undefined {
-  // Nobody is to be asked for it. To look takes a child 0.17 ms, and whether Deno could ask 0.03.
+  // Avoid a permission prompt. Reading takes a child 0.17 ms, asking whether Deno could prompt 0.03.
   if (Deno.stdin.isTerminal() && !isHeld({ name: "env", variable })) return;
   try {
     return Deno.env.get(variable);
@@ -58,7 +78,7 @@ export function messageOf(error: unknown): string {
 
 /** Writes a line to standard error; `undefined` unless `SOCKETPAIR_DEBUG` is 1. */
 export const log: ((line: string) => void) | undefined =
-  environment(DEBUG_VARIABLE) === "1"
+  isDeno && environment(DEBUG_VARIABLE) === "1"
     // deno-lint-ignore no-console -- standard error is what tracing is for
     ? (line) => console.error(`socketpair ${Deno.pid}: ${line}`)
     : undefined;
