@@ -27,7 +27,7 @@
 
 import type { AnySerialization, Channel, Received, Sent } from "./channel.ts";
 import { type Child, ConnectedChild } from "./pair/child.ts";
-import { NotConnected, waitForConnection } from "./pair/connecting.ts";
+import { waitForConnection } from "./pair/connecting.ts";
 import {
   letIn,
   makeDirectory,
@@ -43,6 +43,7 @@ import {
   takeConnection,
   writeToken,
 } from "./pair/environment.ts";
+import { addStderr } from "./pair/errors.ts";
 import { type Endpoint, HandshakeServer } from "./pair/handshake.ts";
 import {
   type Attachment,
@@ -250,10 +251,8 @@ export async function spawn<S extends AnySerialization = undefined>(
     } catch (error) {
       await server.stop();
       child?.channel.abort(error);
-      const stderr = await started.discard(options);
-      throw error instanceof NotConnected
-        ? error.toError(started, stderr)
-        : error;
+      addStderr(error, await started.discard(options));
+      throw error;
     }
   } finally {
     await attachment?.close();

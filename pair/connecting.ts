@@ -1,48 +1,15 @@
-/** The wait for a child to connect, and why one has not. */
+/** The wait for a child to connect. */
 
 import { markHandled } from "../channel/waiting.ts";
-import { ConnectError, describeStatus, tellingLine } from "./errors.ts";
+import { ConnectError, describeStatus } from "./errors.ts";
 import type { HandshakeServer } from "./handshake.ts";
 import type { Attachment } from "./hooks.ts";
 import type { StartedProcess } from "./process.ts";
 
-/** Why a child has not connected. What it wrote is known only once it has ended. */
-export class NotConnected {
-  readonly #failure: string;
-  readonly #why: string | undefined;
-  readonly #details: ConstructorParameters<typeof ConnectError>[1];
-
-  /**
-   * @param failure What went wrong.
-   * @param why The reason, if it is known.
-   * @param details What else the error is to carry.
-   */
-  constructor(
-    failure: string,
-    why: string | undefined,
-    details: ConstructorParameters<typeof ConnectError>[1],
-  ) {
-    this.#failure = failure;
-    this.#why = why;
-    this.#details = details;
-  }
-
-  /** Make the error for the caller, once the child has ended. */
-  toError({ name, pid }: StartedProcess, stderr?: string): ConnectError {
-    const why = this.#why ?? tellingLine(stderr);
-    return new ConnectError(
-      `Cannot start ${name} (child ${pid}): ${this.#failure}${
-        why === undefined ? "" : `: ${why}`
-      }`,
-      { ...this.#details, stderr },
-    );
-  }
-}
-
 /**
  * Wait until the child connects, exits, takes too long, or is no longer wanted.
  *
- * @throws {NotConnected} If it exits or takes too long.
+ * @throws {ConnectError} If it exits or takes too long.
  * @throws {Error} The reason of `signal`.
  */
 export async function waitForConnection(
@@ -82,18 +49,22 @@ export async function waitForConnection(
       if (isAttached) outcome = await Promise.race([server.admitted, exited]);
     }
     if (typeof outcome === "object") return outcome;
-    const hint = "does it call connectToParent()?";
-    if (outcome === "late") {
-      const failure = `it did not connect in ${connectTimeout} ms`;
-      const strangers = await server.stop();
-      throw new NotConnected(failure, hint, { strangers });
+    const { name, pid, status } = started;
+    const hasExited = outcome === "exited";
+    let message = `Cannot start ${name} (child ${pid}): `;
+    if (hasExited) {
+      const how = status ? ` with ${describeStatus(status)}` : "";
+      message += `it exited${how} before it connected`;
+    } else message += `it did not connect in ${connectTimeout} ms`;
+    const reason = hasExited ? await server.reason() : undefined;
+    if (reason !== undefined) message += `: ${reason}`;
+    else if (!hasExited || status?.success) {
+      message += ": does it call connectToParent()?";
     }
-    const { status } = started;
-    const how = status ? ` with ${describeStatus(status)}` : "";
-    throw new NotConnected(
-      `it exited${how} before it connected`,
-      await server.reason() ?? (status?.success ? hint : undefined),
-      { status, strangers: await server.stop() },
+    const strangers = await server.stop();
+    throw new ConnectError(
+      message,
+      hasExited ? { status, strangers } : { strangers },
     );
   } catch (error) {
     over.abort(error);

@@ -26,13 +26,13 @@ export function requireDeno(doing: string): void {
   const version = isDeno ? Deno.version.deno : undefined;
   const needs = `Cannot ${doing}: needs Deno ${LEAST_VERSION} or later`;
   if (version === undefined) throw new Error(`${needs}, and this is not Deno`);
-  const [major = 0, minor = 0, patch = 0] = version.split(/[.+-]/).map(Number);
-  const [leastMajor = 0, leastMinor = 0, leastPatch = 0] = LEAST_VERSION
-    .split(".").map(Number);
-  if ((major - leastMajor || minor - leastMinor || patch - leastPatch) >= 0) {
-    return;
-  }
+  if (numberOf(version) >= numberOf(LEAST_VERSION)) return;
   throw new Deno.errors.NotSupported(`${needs}, this is ${version}`);
+}
+
+function numberOf(version: string): number {
+  return version.split(".")
+    .reduce((number, part) => number * 1_000 + parseInt(part), 0);
 }
 
 /** Read a variable, if this process may and it is UTF-8. */

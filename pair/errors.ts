@@ -1,5 +1,8 @@
 /** The errors of this layer that callers catch. */
 
+/** How much of a line is shown in a message. */
+const MAX_LINE_LENGTH = 300;
+
 /** The child never connected. */
 export class ConnectError extends Error {
   /** The name of the error: `"ConnectError"`. */
@@ -21,19 +24,17 @@ export class ConnectError extends Error {
    * Construct a new instance.
    *
    * @param message What failed, and why.
-   * @param details How the child exited, what it wrote, and what else connected.
+   * @param details How the child exited, and what else connected.
    */
   constructor(
     message: string,
-    { status, stderr, strangers = [] }: {
+    { status, strangers = [] }: {
       status?: Deno.CommandStatus | undefined;
-      stderr?: string | undefined;
       strangers?: readonly Error[];
     } = {},
   ) {
     super(message, strangers.length > 0 ? { cause: strangers.at(-1) } : {});
     if (status) this.status = status;
-    if (stderr) this.stderr = stderr;
     this.strangers = strangers;
   }
 }
@@ -87,11 +88,19 @@ export function describeStatus({ code, signal }: Deno.CommandStatus): string {
   return signal === null ? `code ${code}` : signal;
 }
 
-/** Find the line that says most about a failure: the last one that names an error, or else the last one. */
-export function tellingLine(stderr = ""): string | undefined {
-  const lines = stderr.split("\n").map((line) => line.trimEnd())
-    .filter((line) => line !== "");
-  return lines.findLast((line) =>
-    /^(error|panic|fatal|[\w.]*(Error|Exception))\b.*: ?/i.test(line)
-  ) ?? lines.at(-1);
+/** Add what the child wrote to standard error, which is known once it has ended. */
+export function addStderr(error: unknown, stderr: string | undefined) {
+  if (!(error instanceof ConnectError) || !stderr) return;
+  Object.assign(error, { stderr });
+  if (error.message.endsWith("connected")) error.message += telling(stderr);
+}
+
+/** The line that says most about a failure: the last one that names an error, or else the last one. */
+export function telling(stderr = ""): string {
+  const lines = stderr.trimEnd().split("\n");
+  const line =
+    lines.findLast((line) =>
+      /^(error|panic|fatal|[\w.]*(Error|Exception))\b.*: ?/i.test(line)
+    ) ?? lines.at(-1);
+  return line ? `: ${line.slice(0, MAX_LINE_LENGTH)}` : "";
 }

@@ -14,7 +14,6 @@ import {
 } from "./environment.ts";
 import type { LaunchHooks } from "./hooks.ts";
 import type { SpawnOptions } from "./options.ts";
-import { standardStreams } from "./pipes.ts";
 
 type Options = SpawnOptions<AnySerialization>;
 
@@ -103,7 +102,10 @@ export function commandOptions(
   address?: Address,
   env: Record<string, string> = {},
 ): Deno.CommandOptions {
-  const { cwd, uid, gid, clearEnv = false } = options;
+  const { cwd, uid, gid, clearEnv = false, stdin, stdout, stderr } = options;
+  const isChannel = options.transport === "stdio";
+  // The output of a module is copied.
+  const output = module === undefined ? "inherit" : "piped";
   return {
     args: argsFor?.(address) ?? options.args ?? [],
     env: {
@@ -113,23 +115,15 @@ export function commandOptions(
       ...(log && { [DEBUG_VARIABLE]: "1" }),
     },
     clearEnv,
-    ...standardStreams(options, module !== undefined),
+    stdin: isChannel ? "piped" : stdin ?? "null",
+    stdout: isChannel ? "piped" : stdout ?? output,
+    stderr: stderr ?? output,
     detached: options.detached ?? false,
     ...(cwd !== undefined && { cwd }),
     ...(uid !== undefined && { uid }),
     ...(gid !== undefined && { gid }),
   };
 }
-
-/** What the errors of the system mean. */
-const ADVICE: readonly (readonly [RegExp, string])[] = [
-  [/\(os error 7\)/, ": shorten args and env, or send the data as a message"],
-  [
-    /\(os error 11\)/,
-    ": the user or the container has too many processes (ulimit -u)",
-  ],
-  [/\(os error 26\)/, ": another process has the file open for writing"],
-];
 
 /** Say in an error of `Deno.Command` what to do about it. */
 export function explainStart(
@@ -139,31 +133,44 @@ export function explainStart(
 ): unknown {
   if (!(error instanceof Error)) return error;
   if (module !== undefined) {
-    // It is a shell or deno that could not be started, which the caller has not named.
+    // The caller has not named the shell or deno that could not be started.
     error.message = error.message.replace(
       /^Failed to spawn '.*': /,
       `Cannot start module ${module}: `,
     );
   }
-  const [, advice] = ADVICE.find(([code]) => code.test(error.message)) ?? [];
-  error.message += advice ?? fileAdvice(error, String(command));
+  const [, code] = /\(os error (\d+)\)/.exec(error.message) ?? [];
+  const advice = code && adviceOn(Number(code), String(command));
+  if (advice) error.message += `: ${advice}`;
   return error;
 }
 
-/** What to do about a file that the system does not execute. */
-function fileAdvice({ message }: Error, command: string): string {
-  if (/\(os error (8|13)\)/.test(message) && /\.[cm]?[jt]sx?$/.test(command)) {
-    return ": to run a module, use spawnModule()";
+function adviceOn(code: number, command: string): string | undefined {
+  switch (code) {
+    case 2: // ENOENT
+      return isFile(command)
+        ? "it is there, but the program that its first line names is not (is the line's end CRLF?)"
+        : undefined;
+    case 7: // E2BIG
+      return "shorten args and env, and send long data as messages";
+    case 8: // ENOEXEC
+    case 13: // EACCES
+      return /\.[cm]?[jt]sx?$/.test(command)
+        ? "to run a module, use spawnModule()"
+        : undefined;
+    case 11: // EAGAIN
+      return "too many processes run: end some, or raise ulimit -u";
+    case 26: // ETXTBSY
+      return "another process has it open for writing";
   }
-  // The system says this of a script whose first line names a program that is not there.
-  if (!/\(os error 2\)/.test(message)) return "";
+}
+
+/** Whether there is a file, as far as this process may know. */
+function isFile(command: string): boolean {
+  const path = command.replace(/^file:\/\//, "");
   try {
-    const path = command.startsWith("file:") ? new URL(command) : command;
-    if (!isHeld({ name: "read", path }) || !Deno.statSync(path).isFile) {
-      return "";
-    }
-    return `: the file is there, but the program that its first line (#!) or its header names is not`;
+    return isHeld({ name: "read", path }) && Deno.statSync(path).isFile;
   } catch {
-    return "";
+    return false;
   }
 }

@@ -34,20 +34,6 @@ export type PipeOptions = Pick<
   "stdin" | "stdout" | "stderr" | "transport"
 >;
 
-/** The standard streams of a child for `Deno.Command`. */
-export function standardStreams(
-  { stdin, stdout, stderr, transport }: PipeOptions,
-  isModule: boolean,
-): Required<Pick<Deno.CommandOptions, "stdin" | "stdout" | "stderr">> {
-  const isChannel = transport === "stdio";
-  const output = isModule ? "piped" : "inherit";
-  return {
-    stdin: isChannel ? "piped" : stdin ?? "null",
-    stdout: isChannel ? "piped" : stdout ?? output,
-    stderr: stderr ?? output,
-  };
-}
-
 /** The parent's ends of the pipes that are the standard input and output of a child. */
 export class PipeConnection implements Connection {
   readonly #reader: ReadableStreamBYOBReader;
@@ -115,31 +101,12 @@ export function emptyPipes(
     process.stdin.close().catch(() => {});
   }
   const over = new AbortController();
-  for (const output of unreadOutputs(process, options)) {
-    output.pipeTo(new WritableStream(), { signal: over.signal })
+  for (const name of ["stdout", "stderr"] as const) {
+    if (options[name] !== "piped" || process[name].locked) continue;
+    process[name].pipeTo(new WritableStream(), { signal: over.signal })
       .catch(() => {});
   }
   return () => over.abort();
-}
-
-/** Close the pipes of a child that the caller does not get. */
-export async function closePipes(
-  process: Deno.ChildProcess,
-  options: PipeOptions,
-): Promise<void> {
-  if (options.stdin === "piped") await process.stdin.abort();
-  for (const output of unreadOutputs(process, options)) await output.cancel();
-}
-
-/** The outputs that are piped for the caller, and that nobody reads. */
-function unreadOutputs(
-  process: Deno.ChildProcess,
-  { stdout, stderr }: PipeOptions,
-): ReadableStream<Uint8Array>[] {
-  return [
-    ...stdout === "piped" ? [process.stdout] : [],
-    ...stderr === "piped" ? [process.stderr] : [],
-  ].filter(({ locked }) => !locked);
 }
 
 /** Copy the output of a module as far as the options do not say what it is. */
@@ -155,17 +122,6 @@ export function copyOutput(
     ...stderr === undefined &&
       { stderr: new LineCopy(process.stderr, Deno.stderr, exited) },
   };
-}
-
-/** Read the standard error of a child that the caller does not get. */
-export function takeStderr(
-  process: Deno.ChildProcess,
-  { stderr }: PipeOptions,
-  exited: Promise<unknown>,
-): LineCopy | undefined {
-  if (stderr === "piped") {
-    return new LineCopy(process.stderr, undefined, exited);
-  }
 }
 
 /** Standard output or standard error of this process. */

@@ -2,15 +2,9 @@
 
 import { type Failure, markHandled } from "../channel/waiting.ts";
 import { log, messageOf } from "./environment.ts";
-import { describeStatus, ExitError, tellingLine } from "./errors.ts";
+import { describeStatus, ExitError, telling } from "./errors.ts";
 import type { LaunchHooks } from "./hooks.ts";
-import {
-  closePipes,
-  copyOutput,
-  type LineCopy,
-  type PipeOptions,
-  takeStderr,
-} from "./pipes.ts";
+import { copyOutput, emptyPipes, LineCopy, type PipeOptions } from "./pipes.ts";
 import { within } from "./waiting.ts";
 
 /** How often to look whether a process group has ended, in ms. */
@@ -176,23 +170,25 @@ export class StartedProcess {
   /**
    * Kill a process that the caller does not get.
    *
-   * @returns The end of what it wrote to standard error, if this process could read that.
+   * @returns The end of what it wrote to standard error, if that is not the caller's.
    */
   async discard(pipes: PipeOptions): Promise<string | undefined> {
-    const stderr = this.#stderr ?? takeStderr(this.process, pipes, this.exited);
-    await closePipes(this.process, pipes);
+    const { process } = this;
+    const stderr = this.#stderr ??
+      (pipes.stderr === "piped"
+        ? new LineCopy(process.stderr, undefined, this.exited)
+        : undefined);
+    const closePipes = emptyPipes(process, pipes);
     try {
       this.#signal("SIGKILL");
+      await Promise.all([this.exited, this.finished, stderr?.ended]);
     } catch (error) {
       // It belongs to another user. Why the caller does not get it is more important.
       log?.(`could not kill child ${this.pid}: ${messageOf(error)}`);
       stderr?.cancel();
-      this.process.unref();
-      return;
+      process.unref();
     }
-    await this.exited;
-    await this.finished;
-    await stderr?.ended;
+    closePipes();
     return stderr?.tail;
   }
 
@@ -214,9 +210,8 @@ export class StartedProcess {
       ? `exited with code ${status.code}`
       : `was killed by ${status.signal}`;
     const stderr = this.#stderr?.tail;
-    const line = tellingLine(stderr);
     return new ExitError(
-      `Child ${pid} (${this.#shortName}) ${end}${line ? `: ${line}` : ""}`,
+      `Child ${pid} (${this.#shortName}) ${end}${telling(stderr)}`,
       { status, pid, stderr },
     );
   }

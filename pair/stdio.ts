@@ -80,38 +80,7 @@ function redirectOutput() {
   redirectConsole();
 }
 
-/** `console.error()` and its like stay as they are, and the others write as it does. */
+/** Let `console` write to standard error: the object itself, which others have already. */
 function redirectConsole() {
-  const { error, group } = console;
-  const lines = new Writable({
-    write(chunk, _encoding, onWritten) {
-      error("%s", String(chunk).replace(/\n$/, ""));
-      onWritten();
-    },
-  });
-  const { count, countReset, table, time, timeEnd, timeLog } = new Console(
-    lines,
-  );
-  const open = (...labels: unknown[]) => {
-    if (labels.length > 0) error(...labels);
-    // Without a label it prints nothing.
-    group();
-  };
-  Object.assign(console, {
-    log: error,
-    info: error,
-    debug: error,
-    dir: (value: unknown, options?: Deno.InspectOptions) =>
-      error("%s", Deno.inspect(value, options)),
-    dirxml: error,
-    count,
-    countReset,
-    table,
-    time,
-    timeEnd,
-    timeLog,
-    group: open,
-    groupCollapsed: open,
-    clear: () => {},
-  });
+  Object.assign(console, new Console(process.stderr));
 }
