@@ -214,12 +214,17 @@ export class HandshakeServer<
   }
 
   async #dropOldest() {
-    const oldest = this.#handshakes.values().find((it) => !it.isExpected);
-    if (oldest === undefined) return;
-    const left = oldest.start + MIN_HANDSHAKE_TIMEOUT - performance.now();
-    if (left > 0) await within(left, oldest.promise);
-    if (this.#handshakes.size < MAX_HANDSHAKES || oldest.isExpected) return;
-    oldest.drop("too many connections were waiting");
+    const oldest = this.#oldest();
+    const age = performance.now() - (oldest?.start ?? 0);
+    if (oldest && age < MIN_HANDSHAKE_TIMEOUT) {
+      await within(MIN_HANDSHAKE_TIMEOUT - age, oldest.promise);
+    }
+    if (this.#handshakes.size < MAX_HANDSHAKES) return;
+    this.#oldest()?.drop("too many connections were waiting");
+  }
+
+  #oldest(): Handshake | undefined {
+    return this.#handshakes.values().find(({ isExpected }) => !isExpected);
   }
 
   async #handshake(conn: Conn) {

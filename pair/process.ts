@@ -7,7 +7,7 @@ import type { LaunchHooks } from "./hooks.ts";
 import { copyOutput, emptyPipes, LineCopy, type PipeOptions } from "./pipes.ts";
 import { within } from "./waiting.ts";
 
-/** How often to look whether a process group has ended, in ms. */
+/** How soon to look again whether a process group has ended, in ms. */
 const GROUP_INTERVAL = 10;
 
 /** Signals that ask a program to end, however it responds. */
@@ -54,6 +54,7 @@ export class StartedProcess {
   readonly #signals = new Set<Deno.Signal>();
   /** Whether signals reach nobody. The number may then belong to another process or group. */
   #isGone = false;
+  #timer: ReturnType<typeof setTimeout> | undefined;
   #error: ExitError | undefined;
   #reason: Failure | undefined;
 
@@ -101,13 +102,23 @@ export class StartedProcess {
     this.hasExited = true;
     this.status = status;
     log?.(`child ${this.pid} exited: ${how}`);
-    if (this.#isDetached) this.#signal(0);
+    if (this.#isDetached) this.#watchGroup(GROUP_INTERVAL);
     else this.#forget();
+  }
+
+  /** Look at increasing intervals whether the group is still there. */
+  #watchGroup(interval: number) {
+    this.#signal(0);
+    if (this.#isGone) return;
+    const timer = setTimeout(() => this.#watchGroup(2 * interval), interval);
+    Deno.unrefTimer(timer);
+    this.#timer = timer;
   }
 
   /** Nobody is left to signal. The number may belong to another process or group from now on. */
   #forget() {
     this.#isGone = true;
+    clearTimeout(this.#timer);
     processes.delete(this);
     if (processes.size === 0) removeEventListener("unload", killAll);
   }
@@ -165,6 +176,7 @@ export class StartedProcess {
       this.#signal(0);
     }
     this.kill("SIGKILL");
+    this.#forget();
   }
 
   /**
