@@ -194,6 +194,7 @@ export class StartedProcess {
     try {
       this.#signal("SIGKILL");
       await Promise.all([this.exited, this.finished, stderr?.ended]);
+      this.#forget();
     } catch (error) {
       // It belongs to another user. Why the caller does not get it is more important.
       log?.(`could not kill child ${this.pid}: ${messageOf(error)}`);
