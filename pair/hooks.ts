@@ -26,6 +26,12 @@ export interface Attachment {
   close(): void | Promise<void>;
 }
 
+/** Name what is started, for people. A module can be in its URL as a whole. */
+export function nameOf(command: string | URL, { module }: LaunchHooks): string {
+  if (module === undefined) return String(command);
+  return `module ${module.startsWith("data:") ? "data:..." : module}`;
+}
+
 const allHooks = new WeakMap<object, LaunchHooks>();
 
 /** Attach hooks to the options of a call of `spawn()`, which has no parameter for them. */

@@ -3,7 +3,7 @@
 import { type Failure, markHandled } from "../channel/waiting.ts";
 import { log, messageOf } from "./environment.ts";
 import { describeStatus, ExitError, telling } from "./errors.ts";
-import type { LaunchHooks } from "./hooks.ts";
+import { type LaunchHooks, nameOf } from "./hooks.ts";
 import { copyOutput, emptyPipes, LineCopy, type PipeOptions } from "./pipes.ts";
 import { within } from "./waiting.ts";
 
@@ -72,9 +72,7 @@ export class StartedProcess {
   ) {
     this.process = process;
     this.#isDetached = options.detached ?? false;
-    const kind = hooks.module === undefined ? "" : "module ";
-    const name = hooks.module ?? String(command);
-    this.name = kind + (name.startsWith("data:") ? "data:..." : name);
+    this.name = nameOf(command, hooks);
     this.#shortName = this.name.replace(/[?#].*$/, "")
       .replace(/^(module )?.*[\\/]/, "$1");
     this.exited = process.status.then(
