@@ -178,8 +178,6 @@ function judge({ from, to }: Import): string | undefined {
       ? "neighbours may not import each other"
       : "imports run down only";
   }
-  // findSecondHand() says what for.
-  if (from === "mod.ts") return;
   if (!there.isFace && here.floor - there.floor > 1) {
     return "rooms are for their floor and the next one up";
   }
@@ -210,30 +208,6 @@ function findCircles(imports: Import[]): string[] {
   }
   for (const path of targets.keys()) visit(path, []);
   return circles;
-}
-
-/** Find what `mod.ts` loads by way of another file, and does not import itself. Types are not loaded. */
-export async function findSecondHand(root: URL): Promise<string[]> {
-  const { modules } = await graphOf(root, "mod.ts");
-  const loads = new Map(
-    modules.map(({ specifier, dependencies = [] }) => [
-      specifier,
-      dependencies.flatMap(({ code, isDynamic }) =>
-        isDynamic ? [] : code?.specifier ?? []
-      ),
-    ]),
-  );
-  const first = loads.get(new URL("mod.ts", root).href) ?? [];
-  const all = new Set(first);
-  for (const specifier of all) {
-    loads.get(specifier)?.forEach((to) => all.add(to));
-  }
-  return [...all].filter((specifier) => !first.includes(specifier))
-    .map((specifier) =>
-      `mod.ts loads ${
-        specifier.slice(root.href.length)
-      }, and does not import it itself`
-    );
 }
 
 /** The files that users import from, by `exports` of deno.json. */

@@ -5,7 +5,6 @@ import {
   findHomeless,
   findInternalExports,
   findLongFiles,
-  findSecondHand,
   findWrongImports,
   findWrongPublishing,
 } from "./house.ts";
@@ -16,7 +15,6 @@ const RULES = {
   "no file is too long to be read in one sitting": findLongFiles,
   "every source is on a floor": findHomeless,
   "imports run down only, and in no circle": findWrongImports,
-  "mod.ts is the first to import what it loads": findSecondHand,
   "no entry point exports what is @internal": findInternalExports,
   "the documentation of each entry point is complete": findDocumentationErrors,
   "every source is published, and nothing else": findWrongPublishing,
@@ -181,24 +179,6 @@ Deno.test("findWrongImports() finds circles, of types and of what is loaded late
       "pair/c.ts": 'export type { A } from "./a.ts";',
     }),
     ["pair/a.ts -> pair/b.ts -> pair/c.ts -> pair/a.ts is a circle"],
-  );
-});
-
-Deno.test("findSecondHand() finds what mod.ts loads by way of others, but types and what is loaded later", async () => {
-  assertEquals(
-    await findIn(findSecondHand, {
-      "mod.ts": 'import "./pair/a.ts"; export * from "./pair.ts";',
-      "pair.ts": 'import "./pair/a.ts"; import "./pair/b.ts";',
-      "pair/a.ts": 'import type { A } from "./types.ts"; export type B = A;',
-      "pair/b.ts": 'import "./c.ts"; await import("./later.ts");',
-      "pair/c.ts": "",
-      "pair/later.ts": "",
-      "pair/types.ts": "export type A = 1;",
-    }),
-    [
-      "mod.ts loads pair/b.ts, and does not import it itself",
-      "mod.ts loads pair/c.ts, and does not import it itself",
-    ],
   );
 });
 

@@ -9,4 +9,5 @@ const child = await spawn("sleep", {
 });
 Deno.stdout.writeSync(new TextEncoder().encode(`${child.pid}`));
 if (how === "exit") Deno.exit(3);
+if (how === "throw") throw new Error("Nobody catches it");
 child.process.unref();
