@@ -2,11 +2,11 @@
  * Send and receive messages over any pair of byte streams: a socket, a child's
  * stdio, a WebTransport stream.
  *
- * A {@linkcode Channel} puts each message in a frame (see `./framing`) and serializes
- * it by a {@linkcode Serialization}: {@linkcode bytes},
- * {@linkcode text}, {@linkcode json}, {@linkcode structured} or one of your own.
+ * A {@linkcode Channel} serializes each message by a {@linkcode Serialization}
+ * ({@linkcode bytes}, {@linkcode text}, {@linkcode json}, {@linkcode structured} or your own)
+ * and puts it in a frame (see `./framing`).
  *
- * This module uses nothing of Deno: it also runs in Node and Bun (tested in Node 24 and Bun 1.4).
+ * This module uses no Deno API: it also runs in Node and Bun (tested in Node 24 and Bun 1.4).
  *
  * @example
  * ```ts
@@ -28,8 +28,8 @@
 import { lengthField } from "./framing.ts";
 import { FrameDecoder } from "./framing/decoder.ts";
 import { FrameEncoder } from "./framing/encoder.ts";
-import { Receiving } from "./channel/receiving.ts";
-import { highWaterMarkOf, Sending } from "./channel/sending.ts";
+import { MessageReader } from "./channel/message_reader.ts";
+import { highWaterMarkOf, MessageWriter } from "./channel/message_writer.ts";
 import { serializationOf } from "./channel/serializations.ts";
 import {
   connectionTransport,
@@ -66,12 +66,12 @@ function toDone<R>(): IteratorResult<R> {
 /**
  * A two-way channel of messages over a pair of byte streams.
  *
- * Over a `Deno.Conn` the channel owns the connection: it reads, writes and closes it,
- * and nothing else may. The connection closes when both directions have ended, or on
- * {@linkcode Channel.close} or {@linkcode Channel.abort}.
+ * The channel owns its connection or streams: no other code may read, write or close them. A
+ * connection closes when both directions have ended, or on {@linkcode Channel.close} or
+ * {@linkcode Channel.abort}.
  *
- * No promise of a channel is ever an unhandled rejection: a failure that nobody awaits
- * comes again from the next call, and from {@linkcode Channel.closed}.
+ * No promise of a channel causes an unhandled rejection. If nothing awaits a failure, the next
+ * call and {@linkcode Channel.closed} report it again.
  *
  * @example
  * ```ts
@@ -94,17 +94,17 @@ function toDone<R>(): IteratorResult<R> {
  * assertEquals(await a.receive(), null);
  * ```
  *
- * @typeParam In What is received.
- * @typeParam Out What is sent.
+ * @typeParam In The type of received messages.
+ * @typeParam Out The type of sent messages.
  */
 export class Channel<In = Uint8Array<ArrayBuffer>, Out = In>
   implements AsyncIterable<In>, AsyncDisposable {
   readonly #connection: Connection | undefined;
   readonly #transport: Transport;
-  readonly #sending: Sending<Out>;
-  readonly #receiving: Receiving;
+  readonly #writer: MessageWriter<Out>;
+  readonly #reader: MessageReader;
   readonly #toMessage: (bytes: Uint8Array<ArrayBuffer>) => In;
-  readonly #lends: boolean;
+  readonly #borrows: boolean;
 
   readonly #closed = Promise.withResolvers<void>();
   #closing: Promise<void> | undefined;
@@ -119,11 +119,12 @@ export class Channel<In = Uint8Array<ArrayBuffer>, Out = In>
   /**
    * Construct a new instance.
    *
-   * @param stream A `Deno.Conn`, or any pair of byte streams, not locked.
+   * @param stream A `Deno.Conn`, or any pair of byte streams that are not locked.
    * @param options Framing, serialization and limits.
    * @throws {RangeError} If `maxFrameLength` or `highWaterMark` is not an integer of 0
    * or more.
-   * @throws {TypeError} If one of the streams is locked.
+   * @throws {TypeError} If one of the streams is locked, or the serialization is a function that
+   * was not called.
    */
   constructor(
     stream: Uint8Array<ArrayBuffer> extends In ? DuplexStream | Connection
@@ -133,7 +134,7 @@ export class Channel<In = Uint8Array<ArrayBuffer>, Out = In>
   /**
    * Construct a new instance with a serialization.
    *
-   * @param stream A `Deno.Conn`, or any pair of byte streams, not locked.
+   * @param stream A `Deno.Conn`, or any pair of byte streams that are not locked.
    * @param options Framing, serialization and limits.
    */
   constructor(
@@ -156,9 +157,14 @@ export class Channel<In = Uint8Array<ArrayBuffer>, Out = In>
     this.#transport = isConnection(stream)
       ? connectionTransport(stream)
       : streamTransport(stream);
-    this.#toMessage = (bytes) => serialization.deserialize(bytes);
-    this.#lends = serialization.borrows ?? false;
-    this.#sending = new Sending(this.#transport, {
+    const borrows = serialization.borrows ?? false;
+    this.#toMessage = (bytes) => {
+      const message = serialization.deserialize(bytes);
+      if (borrows && Object.is(message, bytes)) decoder.lend();
+      return message;
+    };
+    this.#borrows = borrows;
+    this.#writer = new MessageWriter(this.#transport, {
       serialization,
       encoder,
       highWaterMark,
@@ -166,13 +172,14 @@ export class Channel<In = Uint8Array<ArrayBuffer>, Out = In>
         if (failure) this.#closed.reject(failure.reason);
         this.#settle();
       },
+      onFailure: (reason) => this.#fail(reason),
     });
-    this.#receiving = new Receiving(this.#transport, decoder, {
-      lends: this.#lends,
+    this.#reader = new MessageReader(this.#transport, decoder, {
+      borrows,
       onEnd: () => this.#settle(),
       onFailure: (reason) => this.#fail(reason),
       endFailure: () =>
-        this.#closing ? undefined : this.#sending.failure ?? this.#peerFailure,
+        this.#closing ? undefined : this.#writer.failure ?? this.#peerFailure,
     });
     markHandled(this.#closed.promise);
     void this.#transport.peer?.gone.then((failure) => {
@@ -185,56 +192,56 @@ export class Channel<In = Uint8Array<ArrayBuffer>, Out = In>
   }
 
   /**
-   * Send a message. Messages arrive in the order of the calls; the message is made
-   * bytes of at the call.
+   * Send a message. Messages arrive in call order. The message is serialized synchronously,
+   * before `send()` returns.
+   *
+   * Do not transfer or shrink the buffer of a message before the promise resolves: the channel
+   * may then fail with `TypeError`.
    *
    * @param message The message.
-   * @returns A promise that resolves once fewer than `highWaterMark` bytes are queued
-   * before and with this message; then its bytes may be written to again.
-   * @throws {TypeError} If {@linkcode Channel.closeWrite} or
-   * {@linkcode Channel.close} was called, or as the serialization does. Nothing was
-   * sent, and the channel goes on.
-   * @throws {FrameTooLargeError} If the message is over `maxFrameLength` or over what the
-   * framing can express. Nothing was sent, and the channel goes on.
-   * @throws {RangeError} If the message is too short for the framing. Nothing was sent,
-   * and the channel goes on.
-   * @throws {Error} If the channel has failed: what the system said
+   * @returns A promise that resolves when fewer than `highWaterMark` bytes are queued. The
+   * message's buffer can then be reused.
+   * @throws {TypeError} If {@linkcode Channel.closeWrite} or {@linkcode Channel.close} was
+   * called, or if the serialization throws it. Nothing is sent, and the channel stays open.
+   * @throws {FrameTooLargeError} If the message is over `maxFrameLength`, or over what the
+   * framing can express. Nothing is sent, and the channel stays open.
+   * @throws {RangeError} If the message is too short for the framing. Nothing is sent, and the
+   * channel stays open.
+   * @throws {Error} If the channel has failed: the system's error
    * (`Deno.errors.BrokenPipe`, `Deno.errors.ConnectionReset`), or the reason of
    * {@linkcode Channel.abort}.
    */
   send(message: Out): Promise<void>;
-  /** Send bytes, whatever kind of buffer they are in. */
+  /** Send bytes in any kind of buffer. */
   send(
     this: Channel<In, Uint8Array<ArrayBuffer>>,
     message: Uint8Array,
   ): Promise<void>;
   send(message: Out | Uint8Array): Promise<void> {
-    // Bytes are bytes, whatever kind of buffer they are in.
-    return this.#sending.send(message as Out);
+    // The second overload's Out is Uint8Array<ArrayBuffer>; its buffer may also be shared.
+    return this.#writer.send(message as Out);
   }
 
   /**
-   * Receive the next message. Calls may overlap; they are answered in the order of the
-   * calls.
+   * Receive the next message. Calls may overlap; they are answered in call order.
    *
-   * A message of `json()` or `structured()` can itself be `null`, which this cannot tell from the
-   * end: iterate over the channel instead, where `null` is a message like any other.
+   * A message of `json()` or `structured()` can itself be `null`, which looks like the end here.
+   * To tell them apart, iterate over the channel.
    *
-   * @param options A signal that ends the wait. No message is lost by it: the next call
-   * gets it.
-   * @returns The message, or `null` once the peer has closed its side between frames, or
+   * @param options A signal that ends the wait. It loses no message: the next call gets it.
+   * @returns The message, or `null` if the peer has closed its side between two frames or
    * {@linkcode Channel.close} was called.
    * @throws {TruncatedFrameError} If the peer closed its side inside a frame.
-   * @throws {FrameTooLargeError} If a message is over `maxFrameLength`. The channel has
-   * failed.
-   * @throws {FrameSyntaxError} If the bytes are no frame. The channel has failed.
-   * @throws {Error} As the serialization does, and then only this message is lost; what
-   * the system said; the signal's reason; or the reason of {@linkcode Channel.abort}.
+   * @throws {FrameTooLargeError} If a message is over `maxFrameLength`. The channel fails.
+   * @throws {FrameSyntaxError} If the bytes are not a frame. The channel fails.
+   * @throws {Error} If the serialization throws; only this message is lost. If the channel has
+   * failed: the system's error, or the reason of {@linkcode Channel.abort}. If the signal
+   * aborts: its reason.
    */
   receive(
     options?: { signal?: AbortSignal | undefined },
   ): Promise<In | null> {
-    return this.#receiving.request<In | null>(
+    return this.#reader.request<In | null>(
       this.#toMessage,
       toNull,
       options?.signal,
@@ -242,17 +249,17 @@ export class Channel<In = Uint8Array<ArrayBuffer>, Out = In>
   }
 
   /**
-   * Receive the bytes of the next message into memory of one's own, without any
-   * allocation: `ReadableStreamBYOBReader.read(view)` for messages. The serialization is
-   * not asked.
+   * Receive the next message into a buffer you provide, without allocating: the equivalent of
+   * `ReadableStreamBYOBReader.read(view)` for messages. Bypasses the serialization.
    *
-   * @param view Where to. Its buffer is transferred: use the returned view from then on.
-   * @returns A view of the same memory, as long as the message, or `null` at the end as
-   * of {@linkcode Channel.receive}.
-   * @throws {FrameTooLargeError} If the message is longer than `view`: a `RangeError`
-   * that carries the message's `length`. The message stays for the next call.
+   * @param view The memory for the message. Its buffer is transferred: use the returned view
+   * from then on.
+   * @returns A view of the same memory, as long as the message, or `null` at the end, like
+   * {@linkcode Channel.receive}.
+   * @throws {FrameTooLargeError} If the message is longer than `view`: a `RangeError` with the
+   * message's `length`. The next call gets the message.
    * @throws {TypeError} If the view's buffer cannot be transferred.
-   * @throws {Error} As {@linkcode Channel.receive}.
+   * @throws {Error} Like {@linkcode Channel.receive}.
    */
   receiveInto(view: Uint8Array): Promise<Uint8Array<ArrayBuffer> | null> {
     let into;
@@ -260,14 +267,14 @@ export class Channel<In = Uint8Array<ArrayBuffer>, Out = In>
       const { buffer, byteOffset, byteLength } = view;
       if (!(buffer instanceof ArrayBuffer)) {
         throw new TypeError(
-          "Cannot receive message: the view is of shared memory",
+          "Cannot receive message: the view has a shared buffer",
         );
       }
       into = new Uint8Array(buffer.transfer(), byteOffset, byteLength);
     } catch (error) {
       return rejectedPromise(error);
     }
-    return this.#receiving.request<Uint8Array<ArrayBuffer> | null>(
+    return this.#reader.request<Uint8Array<ArrayBuffer> | null>(
       identity,
       toNull,
       undefined,
@@ -279,47 +286,47 @@ export class Channel<In = Uint8Array<ArrayBuffer>, Out = In>
    * Wait until everything queued has been handed to the operating system.
    *
    * @returns A promise that resolves then.
-   * @throws {Error} If the channel has failed: what the system said, or the reason of
+   * @throws {Error} If the channel has failed: the system's error, or the reason of
    * {@linkcode Channel.abort}.
    */
   flush(): Promise<void> {
-    return this.#sending.flush();
+    return this.#writer.flush();
   }
 
   /**
-   * Tell the peer that no more messages follow. Receiving goes on.
+   * Tell the peer that no more messages follow. Receiving continues.
    *
-   * @returns A promise that resolves once all that was sent, and the end, have been
-   * handed to the operating system. Each call returns the same one.
-   * @throws {Error} If the channel has failed: what the system said, or the reason of
+   * @returns A promise that resolves when everything sent, and the end, have been handed to the
+   * operating system. Each call returns the same promise.
+   * @throws {Error} If the channel has failed: the system's error, or the reason of
    * {@linkcode Channel.abort}.
    */
   closeWrite(): Promise<void> {
-    return this.#sending.close();
+    return this.#writer.close();
   }
 
   /**
-   * Close the channel: end sending as {@linkcode Channel.closeWrite} does, end receiving,
-   * and close the streams. Pending and later `receive()` resolve to `null`, and what still
-   * arrives is dropped.
+   * Close the channel: end sending like {@linkcode Channel.closeWrite}, end receiving, and close
+   * the streams. Pending and later `receive()` calls resolve to `null`. Messages that still
+   * arrive are discarded.
    *
-   * To know that the peer has read everything, call {@linkcode Channel.closeWrite} and
-   * then {@linkcode Channel.receive} until `null`, before this.
+   * To confirm that the peer has read everything, first call {@linkcode Channel.closeWrite} and
+   * then {@linkcode Channel.receive} until it resolves to `null`.
    *
-   * @returns A promise that resolves once everything sent has been handed to the
-   * operating system and the streams are closed. Each call returns the same one.
-   * @throws {Error} If the channel has failed, then or before: what the system said, or
-   * the reason of {@linkcode Channel.abort}.
+   * @returns A promise that resolves when everything sent has been handed to the operating
+   * system and the streams are closed. Each call returns the same promise.
+   * @throws {Error} If the channel has failed: the system's error, or the reason of
+   * {@linkcode Channel.abort}.
    */
   close(): Promise<void> {
     return this.#closing ??= markHandled(this.#close());
   }
 
   /**
-   * Close the channel at once. What is queued is dropped, and everything pending and
-   * later rejects with `reason`. A channel that has closed or failed stays so.
+   * Close the channel immediately. Drops everything queued; pending and later calls reject with
+   * `reason`. Has no effect on a channel that has closed or failed.
    *
-   * @param reason What to reject with; by default a `DOMException` with the name
+   * @param reason The reason of the rejections; by default a `DOMException` with the name
    * `AbortError`.
    */
   abort(
@@ -336,27 +343,30 @@ export class Channel<In = Uint8Array<ArrayBuffer>, Out = In>
    * after the last `receive()`; if `detached`, only where nobody else holds its end.
    */
   get closed(): Promise<void> {
-    this.#receiving.watch();
+    this.#reader.watch();
     this.#settleUnreceived();
     return this.#closed.promise;
   }
 
   /**
-   * The messages as a web stream. It takes a message only for a pending read, so it may be
-   * mixed with {@linkcode Channel.receive} and iteration. Cancelling it ends receiving. A message
-   * that cannot be deserialized ends this stream alone: `receive()` goes on after it.
+   * The messages as a web stream. It takes a message only for a pending read, so it can be mixed
+   * with {@linkcode Channel.receive} and iteration. If a read is given up (by `releaseLock()`, or
+   * by a pipe that ends), the message stays for the next call.
    *
-   * What `bytes({ borrow: true })` would lend is copied: a stream asks for a message ahead.
+   * Cancelling the stream ends receiving. A message that cannot be deserialized ends only the
+   * stream: `receive()` continues after it.
+   *
+   * Messages of `bytes({ borrow: true })` are copied, because a stream requests messages ahead.
    */
   get readable(): ReadableStream<In> {
     let isCancelled = false;
     return this.#readable ??= new ReadableStream<In>({
       pull: (controller) =>
-        this.#receiving.request(
+        this.#reader.request<void>(
           (bytes) => {
             const message = this.#toMessage(bytes);
-            // A stream asks for the next message before this one has been looked at.
-            const isLent = this.#lends && Object.is(message, bytes);
+            // A stream requests the next message before this one has been used.
+            const isLent = this.#borrows && Object.is(message, bytes);
             controller.enqueue(
               isLent ? this.#toMessage(bytes.slice()) : message,
             );
@@ -364,10 +374,13 @@ export class Channel<In = Uint8Array<ArrayBuffer>, Out = In>
           () => {
             if (!isCancelled) controller.close();
           },
+          undefined,
+          undefined,
+          () => this.#readable?.locked === true,
         ),
       cancel: (reason) => {
         isCancelled = true;
-        this.#receiving.cancel(reason);
+        this.#reader.cancel(reason);
       },
     }, { highWaterMark: 0 });
   }
@@ -378,7 +391,7 @@ export class Channel<In = Uint8Array<ArrayBuffer>, Out = In>
    */
   get writable(): WritableStream<Out> {
     return this.#writable ??= new WritableStream<Out>({
-      // abort() of a sink would wait for what it is to end.
+      // The sink's abort() would wait for a pending write, which is what has to be cancelled.
       start: ({ signal }) =>
         signal.addEventListener("abort", () => this.abort(signal.reason)),
       write: (message) => this.send(message),
@@ -387,29 +400,29 @@ export class Channel<In = Uint8Array<ArrayBuffer>, Out = In>
   }
 
   /**
-   * Let waiting for a message keep the process alive, as it does unless
-   * {@linkcode Channel.unref} was called. No effect over streams that cannot tell.
+   * Keep the process alive while a call waits for a message. This is the default. Has no effect
+   * over streams, which do not support it.
    */
   ref(): void {
     this.#connection?.ref();
   }
 
   /**
-   * Let waiting for a message not keep the process alive. No effect over streams that
-   * cannot tell.
+   * Do not keep the process alive while a call waits for a message. Has no effect over streams,
+   * which do not support it.
    */
   unref(): void {
     this.#connection?.unref();
   }
 
   /**
-   * Iterate over the messages until the peer has closed its side. Leaving the loop early
-   * leaves the channel open.
+   * Iterate over the messages until the peer has closed its side. The channel stays open if you
+   * leave the loop early.
    *
-   * A message that cannot be deserialized ends a `for await` loop, as any error does, though the
-   * channel goes on: another loop gets the messages after it.
+   * A message that cannot be deserialized ends a `for await` loop, like any error. The channel
+   * stays open: another loop gets the messages after it.
    *
-   * @example Survive messages that cannot be deserialized
+   * @example Continue after messages that cannot be deserialized
    * ```ts
    * import { Channel, json } from "@socketpair/socketpair/channel";
    * import { socketPair } from "@socketpair/socketpair/pair";
@@ -422,7 +435,7 @@ export class Channel<In = Uint8Array<ArrayBuffer>, Out = In>
    * await peer.closeWrite();
    *
    * const received: unknown[] = [];
-   * let failed = false; // the channel has failed, not one message
+   * let failed = false; // the channel has failed, not only one message
    * channel.closed.catch(() => failed = true);
    * for (let done = false; !done;) {
    *   try {
@@ -436,7 +449,7 @@ export class Channel<In = Uint8Array<ArrayBuffer>, Out = In>
    * assertEquals(received, [1, "bad message", 2]);
    * ```
    *
-   * @returns The iterator. It throws as {@linkcode Channel.receive} does.
+   * @returns The iterator. It throws like {@linkcode Channel.receive}.
    */
   [Symbol.asyncIterator](): AsyncIterableIterator<In> {
     let isDone = false;
@@ -452,7 +465,7 @@ export class Channel<In = Uint8Array<ArrayBuffer>, Out = In>
       next: () =>
         isDone
           ? Promise.resolve(toDone())
-          : this.#receiving.request(toResult, onEnd),
+          : this.#reader.request(toResult, onEnd),
       return: () => {
         isDone = true;
         return Promise.resolve(toDone());
@@ -464,9 +477,9 @@ export class Channel<In = Uint8Array<ArrayBuffer>, Out = In>
   }
 
   /**
-   * Close the channel at the end of an `await using` block. A failure of the channel is not
-   * thrown here, where it would hide the error that ends the block: it is in
-   * {@linkcode Channel.closed}, and in what {@linkcode Channel.close} returns.
+   * Close the channel at the end of an `await using` block. Does not throw if the channel failed,
+   * so that it cannot hide the error that ended the block; see {@linkcode Channel.closed} and
+   * {@linkcode Channel.close}.
    *
    * @returns A promise that resolves when the channel is closed.
    */
@@ -474,30 +487,30 @@ export class Channel<In = Uint8Array<ArrayBuffer>, Out = In>
     try {
       await this.close();
     } catch {
-      // It has been said, or is in closed.
+      // Already reported by another call, or by `closed`.
     }
   }
 
   async #close() {
-    this.#receiving.discard();
-    // A peer that is busy sending must get to reading what is still queued.
-    if (this.#sending.isBusy) this.#receiving.drain();
+    this.#reader.discard();
+    // Let a peer that is busy sending continue, so that it reads what is still queued.
+    if (this.#writer.isBusy) this.#reader.drain();
     try {
-      await this.#sending.close();
+      await this.#writer.close();
       this.#closed.resolve();
     } finally {
       this.#release();
     }
   }
 
-  /** Both directions have ended: nothing is left to wait for. */
+  /** Close if both directions have ended. */
   #settle() {
-    if (!this.#receiving.isEnded) return;
+    if (!this.#reader.isEnded) return;
     if (this.#peerFailure && !this.#closing) {
       return this.abort(this.#peerFailure.reason);
     }
-    const hasSendingEnded = this.#sending.isEnded ||
-      (this.#isPeerGone && !this.#sending.isBusy && !this.#closing);
+    const hasSendingEnded = this.#writer.isEnded ||
+      (this.#isPeerGone && !this.#writer.isBusy && !this.#closing);
     if (!hasSendingEnded) return;
     this.#release();
     this.#closed.resolve();
@@ -505,13 +518,13 @@ export class Channel<In = Uint8Array<ArrayBuffer>, Out = In>
 
   /** What a peer that has gone had sent can still be received, but `closed` waits no longer. */
   #settleUnreceived() {
-    const { isWatching, requests } = this.#receiving;
+    const { isWatching, requests } = this.#reader;
     if (!isWatching || this.#isReleased || this.#closing) return;
     if (!this.#isPeerGone) return;
     this.#unreceivedTimer ??= setTimeout(() => {
       this.#unreceivedTimer = undefined;
       if (this.#closing) return;
-      if (this.#receiving.requests > requests) this.#settleUnreceived();
+      if (this.#reader.requests > requests) this.#settleUnreceived();
       else if (this.#peerFailure) this.#closed.reject(this.#peerFailure.reason);
       else this.#closed.resolve();
     }, UNRECEIVED_WAIT);
@@ -519,14 +532,14 @@ export class Channel<In = Uint8Array<ArrayBuffer>, Out = In>
 
   /** After the exit of the peer, a write that still waits is for another process. */
   #settleUnsent() {
-    if (this.#isReleased || !this.#sending.isBusy) return;
+    if (this.#isReleased || !this.#writer.isBusy) return;
     this.#unsentTimer = setTimeout(async () => {
       const failure = await this.#transport.peer?.endWriting();
-      if (failure && !this.#isReleased) this.#sending.fail(failure);
+      if (failure && !this.#isReleased) this.#writer.fail(failure);
     }, UNRECEIVED_WAIT);
   }
 
-  #release(reason: unknown = new Error("The peer has closed the channel")) {
+  #release(reason?: unknown) {
     if (this.#isReleased) return;
     this.#isReleased = true;
     clearTimeout(this.#unreceivedTimer);
@@ -536,8 +549,8 @@ export class Channel<In = Uint8Array<ArrayBuffer>, Out = In>
 
   #fail(reason: unknown) {
     this.#closed.reject(reason);
-    this.#sending.abort(reason);
-    this.#receiving.abort(reason);
+    this.#writer.abort(reason);
+    this.#reader.abort(reason);
     this.#release(reason);
   }
 }

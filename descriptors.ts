@@ -1,30 +1,28 @@
 /**
- * Hand open files, pipes and sockets to another process, in any language.
+ * Pass open files, pipes and sockets to another process, in any language.
  *
- * A descriptor is the number by which a process knows something that it has open. Over a
- * Unix socket the system hands the open thing itself to another process, where it gets a
- * number of its own (`SCM_RIGHTS`). The wire is that of Ruby's `UNIXSocket#send_io` and
- * `recv_io` and of Python's `socket.send_fds` and `recv_fds`: one byte of data with each
- * message.
+ * A descriptor is the number of a file, pipe or socket that a process has open. Over a Unix
+ * socket, a process can send descriptors to another process (`SCM_RIGHTS`), which receives them
+ * under numbers of its own. The wire format is that of Ruby's `UNIXSocket#send_io` and `recv_io`
+ * and of Python's `socket.send_fds` and `recv_fds`, with one byte of data in each message.
  *
- * - {@linkcode spawnWithDescriptors}, {@linkcode connectDescriptorsToParent}: a child and
- *   its parent, with a {@linkcode DescriptorSocket} beside their channel.
- * - {@linkcode descriptorOf}: from a socket to its number. `openSync()` of `node:fs` gives
- *   the number of a file.
- * - {@linkcode openFile}, {@linkcode openSocket}, {@linkcode listen},
- *   {@linkcode closeDescriptor}: from a number to what it stands for.
+ * - {@linkcode spawnWithDescriptors} and {@linkcode connectDescriptorsToParent} connect a child
+ *   and its parent with a {@linkcode DescriptorSocket} in addition to their channel.
+ * - {@linkcode descriptorOf} gets the descriptor of a socket. For a file, use `openSync()` of
+ *   `node:fs`, which returns a descriptor.
+ * - {@linkcode openFile}, {@linkcode openSocket}, {@linkcode listen} and
+ *   {@linkcode closeDescriptor} use a descriptor that was received.
  *
- * Deno has no interface for any of it, so this module calls the C library: it needs
- * `--allow-ffi` in full, and Linux or macOS on x86-64 or arm64 (it is tested on Linux
- * x86-64). Importing it needs neither; the first call throws
- * `Deno.errors.NotCapable` or `Deno.errors.NotSupported`.
+ * Deno has no API for this, so this module calls the C library. It needs unrestricted
+ * `--allow-ffi`, and Linux or macOS on x86-64 or arm64 (it is tested on Linux x86-64). You can
+ * import it without either: the first call throws `Deno.errors.NotCapable` or
+ * `Deno.errors.NotSupported`.
  *
- * **`--allow-ffi` grants full access.** Deno cannot see what the C library is asked to do, so a
- * Deno child that receives descriptors must be trusted like the parent: no sandbox is left
- * around it.
+ * **`--allow-ffi` grants full access.** Deno can't restrict calls to the C library, so a Deno
+ * child that receives descriptors is not sandboxed. Trust it as you trust the parent.
  *
  * @example
- * A child in Python writes to a file that only the parent has opened:
+ * The parent opens a file, and a child in Python writes to it:
  * ```ts
  * import { closeSync, openSync } from "node:fs";
  * import { spawnWithDescriptors } from "@socketpair/socketpair/descriptors";
@@ -95,7 +93,7 @@ export {
   type ReceiveDescriptorOptions,
 } from "./descriptors/socket.ts";
 
-// What the types above and below are made of.
+// Types that the public types refer to.
 export type { FrameHeader, Framing, FramingOptions } from "./framing.ts";
 export type {
   AnySerialization,
@@ -109,38 +107,38 @@ export type {
 } from "./channel.ts";
 export type { Child, SpawnOptions } from "./pair.ts";
 
-/** Options for {@linkcode spawnWithDescriptors}: those of `spawn()`, over a Unix socket. */
+/** Options for {@linkcode spawnWithDescriptors}: those of `spawn()` except `transport`. */
 export type SpawnWithDescriptorsOptions<
   S extends AnySerialization = undefined,
 > = Omit<SpawnOptions<S>, "transport">;
 
 /** A child and a socket for descriptors: what {@linkcode spawnWithDescriptors} resolves to. */
 export interface ChildWithDescriptors<In, Out = In> extends AsyncDisposable {
-  /** The child, as `spawn()` gives it. */
+  /** The child, as returned by `spawn()`. */
   readonly child: Child<In, Out>;
-  /** The socket over which descriptors go to the child and come from it. */
+  /** The socket that sends descriptors to the child and receives them from it. */
   readonly descriptors: DescriptorSocket;
 }
 
 /** A channel and a socket for descriptors: what {@linkcode connectDescriptorsToParent} resolves to. */
 export interface ParentWithDescriptors<In, Out = In> extends AsyncDisposable {
-  /** The channel to the parent, as `connectToParent()` gives it. */
+  /** The channel to the parent, as returned by `connectToParent()`. */
   readonly channel: Channel<In, Out>;
-  /** The socket over which descriptors go to the parent and come from it. */
+  /** The socket that sends descriptors to the parent and receives them from it. */
   readonly descriptors: DescriptorSocket;
 }
 
 /**
- * Start a program as a child process, and connect to it twice: by a channel, as `spawn()`
- * does, and by a socket for descriptors.
+ * Start a program as a child process, and connect to it with a channel and a socket for
+ * descriptors.
  *
- * The child finds the path of the second socket in its environment variable
- * `SOCKETPAIR_DESCRIPTORS_PATH`. It connects to both, in any order, and writes the token in
+ * The environment variable `SOCKETPAIR_DESCRIPTORS_PATH` tells the child the path of the second
+ * socket. The child connects to both sockets, in any order, and writes the token in
  * `SOCKETPAIR_TOKEN` to each. A Deno child calls {@linkcode connectDescriptorsToParent}.
  *
- * Needs `--allow-ffi` and what `spawn()` needs.
+ * Needs `--allow-ffi` and the permissions of `spawn()`.
  *
- * @example A child in Python that opens a file for its parent
+ * @example Receive a file that a child in Python opened
  * ```ts
  * import { openFile, spawnWithDescriptors } from "@socketpair/socketpair/descriptors";
  * import { assertEquals } from "@std/assert";
@@ -176,13 +174,13 @@ export interface ParentWithDescriptors<In, Out = In> extends AsyncDisposable {
  * ```
  *
  * @typeParam S The type of the serialization, which determines the types of the messages.
- * @param command The program: a path, or a name to be found in `PATH`.
+ * @param command The program: a path, or a name to look up in `PATH`.
  * @param options The options of `spawn()`, without `transport`.
- * @returns The child and the socket for descriptors, both connected. At the end of an
- * `await using` block both are closed; so they are by `close()` of each.
- * @throws {Deno.errors.NotCapable} If `--allow-ffi` is not given in full.
- * @throws {Deno.errors.NotSupported} On other systems than Linux and macOS.
- * @throws {Error} As `spawn()`.
+ * @returns The child and the socket for descriptors, both connected. Close both with `await using`,
+ * or each with its own `close()`.
+ * @throws {Deno.errors.NotCapable} If unrestricted `--allow-ffi` is not granted.
+ * @throws {Deno.errors.NotSupported} On systems other than Linux and macOS.
+ * @throws {Error} If `spawn()` would throw.
  */
 export async function spawnWithDescriptors<
   S extends AnySerialization = undefined,
@@ -210,16 +208,16 @@ export async function spawnWithDescriptors<
 }
 
 /**
- * Connect to the process that started this one by {@linkcode spawnWithDescriptors}: by a
- * channel, as `connectToParent()` does, and by a socket for descriptors.
+ * Connect to the process that started this one with {@linkcode spawnWithDescriptors}, with a
+ * channel and a socket for descriptors.
  *
- * Call it instead of `connectToParent()`, as the token serves both. It takes the variables
- * out of the environment, so that children of this process do not inherit them.
+ * Call it instead of `connectToParent()`, because both connections use the same token. It
+ * deletes the environment variables so that children of this process don't inherit them.
  *
- * Needs `--allow-ffi`, `--allow-env=SOCKETPAIR_DESCRIPTORS_PATH`, and what
- * `connectToParent()` needs.
+ * Needs `--allow-ffi`, `--allow-env=SOCKETPAIR_DESCRIPTORS_PATH`, and the permissions of
+ * `connectToParent()`.
  *
- * @example A child that answers each connection that its parent accepts
+ * @example Answer each connection that the parent accepts
  * ```ts ignore
  * import {
  *   connectDescriptorsToParent,
@@ -236,13 +234,14 @@ export async function spawnWithDescriptors<
  * ```
  *
  * @typeParam S The type of the serialization, which determines the types of the messages.
- * @param options Framing, serialization and limits of the channel; they must be the
+ * @param options Framing, serialization and limits of the channel, which must match the
  * parent's.
- * @returns The channel and the socket for descriptors. At the end of an `await using` block
- * both are closed; so they are by `close()` of each.
- * @throws {Error} If this process was not started so, or has connected already.
+ * @returns The channel and the socket for descriptors. Close both with `await using`, or each
+ * with its own `close()`.
+ * @throws {Error} If this process was not started with `spawnWithDescriptors()`, or has already
+ * connected.
  * @throws {Deno.errors.NotCapable} If a permission is missing.
- * @throws {Deno.errors.NotSupported} On other systems than Linux and macOS.
+ * @throws {Deno.errors.NotSupported} On systems other than Linux and macOS.
  */
 export async function connectDescriptorsToParent<
   S extends AnySerialization = undefined,
@@ -253,7 +252,7 @@ export async function connectDescriptorsToParent<
   const token = Deno.env.get(TOKEN_VARIABLE);
   if (path === undefined || token === undefined) {
     throw new Error(
-      `Cannot connect to parent: ${PATH_VARIABLE} and ${TOKEN_VARIABLE} are not set: spawnWithDescriptors() sets them, and they serve once`,
+      `Cannot connect to parent: ${PATH_VARIABLE} and ${TOKEN_VARIABLE} are not set: call this once, in a child of spawnWithDescriptors()`,
     );
   }
   Deno.env.delete(PATH_VARIABLE);
@@ -267,16 +266,15 @@ export async function connectDescriptorsToParent<
   }
 }
 
-/** Have them closed at the end of an `await using` block, side by side. */
+/** Make an object that closes its parts concurrently when it is disposed. */
 function closedTogether<Parts extends Record<string, AsyncDisposable>>(
   parts: Parts,
 ): Parts & AsyncDisposable {
+  const disposables = Object.values(parts);
   return {
     ...parts,
     async [Symbol.asyncDispose]() {
-      await Promise.all(
-        Object.values(parts).map((part) => part[Symbol.asyncDispose]()),
-      );
+      await Promise.all(disposables.map((part) => part[Symbol.asyncDispose]()));
     },
   };
 }

@@ -1,18 +1,18 @@
 /**
- * Divide a stream of bytes into messages, and back: each message travels in a
- * _frame_, which says how long it is.
+ * Encode messages as frames in a stream of bytes, and decode them. A _frame_ marks where a message
+ * begins and ends.
  *
- * | function | a frame of `taco cat` | spoken by |
+ * | function | a frame of `taco cat` | used by |
  * |---|---|---|
- * | {@linkcode lengthField} | `08 00 00 00` `taco cat` | nearly everything; every option of Netty's decoder |
+ * | {@linkcode lengthField} | `08 00 00 00` `taco cat` | most binary protocols; has all options of Netty's decoder |
  * | {@linkcode varint} | `08` `taco cat` | protobuf delimited, libp2p |
  * | {@linkcode netstring} | `8:` `taco cat` `,` | SCGI, qmail, Twisted |
  * | {@linkcode contentLength} | `Content-Length: 8\r\n\r\n` `taco cat` | LSP, DAP |
  * | {@linkcode delimiter} | `taco cat` `\n` | JSON lines, MCP; `\0`: Chrome's debugging pipe |
  *
- * {@linkcode FrameEncoderStream} and {@linkcode FrameDecoderStream} apply one to
- * web streams. This module uses nothing of Deno: it runs wherever web streams do (tested in
- * Node 24 and Bun 1.4).
+ * {@linkcode FrameEncoderStream} and {@linkcode FrameDecoderStream} apply a framing to web
+ * streams. This module uses no Deno API: it runs wherever web streams do (tested in Node 24 and
+ * Bun 1.4).
  *
  * @example
  * ```ts
@@ -54,11 +54,11 @@ export type {
 } from "./framing/types.ts";
 
 /**
- * Make each chunk a frame: one message in, one frame out.
+ * Encode each chunk as a frame: one message in, one frame out.
  *
- * The stream fails with {@linkcode FrameTooLargeError} at a message that is over
- * `maxFrameLength` or that the header cannot express, with `RangeError` at one that
- * is too short for the framing, and with `TypeError` at what is no `Uint8Array`.
+ * The stream fails with {@linkcode FrameTooLargeError} if a message is over `maxFrameLength` or
+ * over what the header can express, with `RangeError` if it is too short for the framing, and
+ * with `TypeError` if a chunk is not a `Uint8Array`.
  *
  * @example
  * ```ts
@@ -79,13 +79,13 @@ export class FrameEncoderStream
   implements TransformStream<Uint8Array, Uint8Array> {
   /** The frames. */
   readonly readable: ReadableStream<Uint8Array>;
-  /** Where the messages go. */
+  /** Takes the messages. */
   readonly writable: WritableStream<Uint8Array>;
 
   /**
    * Construct a new instance.
    *
-   * @param options How a frame is laid out, and how long a message may be.
+   * @param options The framing, and the maximum length of a message.
    * @throws {RangeError} If `maxFrameLength` is not an integer of 0 or more.
    */
   constructor(options: FramingOptions = {}) {
@@ -102,16 +102,15 @@ export class FrameEncoderStream
 }
 
 /**
- * Divide a stream of bytes into the messages of its frames. Any split of the bytes
- * into chunks gives the same messages.
+ * Decode the messages in a stream of bytes. Any split of the bytes into chunks gives the same
+ * messages.
  *
- * Each message is the receiver's to keep and to transfer: it has an `ArrayBuffer` of
- * its own, as long as itself.
+ * You can keep and transfer each message: it has its own `ArrayBuffer` of the same length.
  *
  * After all messages before the error have been read, the stream fails with
- * {@linkcode FrameTooLargeError} at a message over `maxFrameLength`, with
- * {@linkcode FrameSyntaxError} at bytes that are no frame, with {@linkcode TruncatedFrameError}
- * if it ends inside a frame, and with `TypeError` at a chunk that is no `Uint8Array`.
+ * {@linkcode FrameTooLargeError} if a message is over `maxFrameLength`, with
+ * {@linkcode FrameSyntaxError} if bytes are not a frame, with {@linkcode TruncatedFrameError}
+ * if the stream ends inside a frame, and with `TypeError` if a chunk is not a `Uint8Array`.
  *
  * @example
  * ```ts
@@ -134,13 +133,13 @@ export class FrameDecoderStream
   implements TransformStream<Uint8Array, Uint8Array> {
   /** The messages. */
   readonly readable: ReadableStream<Uint8Array<ArrayBuffer>>;
-  /** Where the bytes go. */
+  /** Takes the bytes. */
   readonly writable: WritableStream<Uint8Array>;
 
   /**
    * Construct a new instance.
    *
-   * @param options How a frame is laid out, and how long a message may be.
+   * @param options The framing, and the maximum length of a message.
    * @throws {RangeError} If `maxFrameLength` is not an integer of 0 or more.
    */
   constructor(options: FramingOptions = {}) {
@@ -151,16 +150,16 @@ export class FrameDecoderStream
   }
 }
 
-/** Check what is written to a stream. */
+/** Check a chunk that is written to a stream. */
 function assertBytes(chunk: unknown, action: string): Uint8Array {
   if (chunk instanceof Uint8Array) return chunk;
   throw new TypeError(`Cannot ${action}: it is not a Uint8Array`);
 }
 
 /**
- * The two sides of a `FrameDecoderStream`. A `TransformStream` drops what it has queued when it
- * fails; here messages that were decoded before an error are read first. So messages are decoded
- * when they are read, and an error waits until the queue is empty.
+ * The two sides of a `FrameDecoderStream`. A `TransformStream` drops its queue when it fails; here
+ * messages before an error can still be read. So a chunk is decoded when a read waits, and an
+ * error is reported to the next read.
  */
 function decoderStreams(decoder: FrameDecoder): {
   readable: ReadableStream<Uint8Array<ArrayBuffer>>;
@@ -168,81 +167,50 @@ function decoderStreams(decoder: FrameDecoder): {
 } {
   let source: ReadableStreamDefaultController<Uint8Array<ArrayBuffer>>;
   let sink: WritableStreamDefaultController;
-  /** The last write, or the close: it ends once its bytes have been decoded. */
-  let written: PromiseWithResolvers<void> | undefined;
-  /** A read that waits for bytes. */
-  let awaited: PromiseWithResolvers<void> | undefined;
-  let isClosing = false;
-  let failure: { reason: unknown } | undefined;
+  /** Resolves when the queue is empty and a read waits. */
+  let wanted = Promise.withResolvers<void>();
 
-  /** Fail, but only once nothing is queued. */
-  function fail(reason: unknown) {
-    failure = { reason };
-    if (source.desiredSize !== 0) return;
-    source.error(reason);
-    sink.error(reason);
-    written?.reject(reason);
-  }
-
-  /** Queue the messages that have arrived; `false` if there was none. */
-  function decode(): boolean {
-    let isQueued = false;
+  async function decode(): Promise<void> {
     try {
       for (let message; (message = decoder.next()) !== undefined;) {
         source.enqueue(message);
-        isQueued = true;
+        wanted = Promise.withResolvers();
       }
-      if (isClosing) source.close();
     } catch (reason) {
-      fail(reason);
-      if (isClosing) return isQueued; // the close waits to fail, too
+      if (source.desiredSize !== 0) await wanted.promise;
+      source.error(reason);
+      throw reason;
     }
-    written?.resolve();
-    return isQueued;
   }
 
   const readable = new ReadableStream<Uint8Array<ArrayBuffer>>({
     start: (controller) => void (source = controller),
-    /** Called while the queue is empty and a read waits. */
-    async pull() {
-      while (!failure) {
-        if (decode()) return;
-        awaited = Promise.withResolvers();
-        await awaited.promise;
-      }
-      fail(failure.reason);
-    },
+    pull: () => wanted.resolve(),
     cancel(reason) {
       sink.error(reason);
-      written?.reject(reason);
+      wanted.promise.catch(() => {});
+      wanted.reject(reason);
     },
   }, { highWaterMark: 0 });
 
   const writable = new WritableStream<Uint8Array>({
     start: (controller) => void (sink = controller),
-    write(chunk) {
+    async write(chunk) {
       try {
-        if (!failure) decoder.push(assertBytes(chunk, "decode chunk"));
+        decoder.push(assertBytes(chunk, "decode chunk"));
       } catch (reason) {
-        fail(reason);
+        source.error(reason);
         throw reason;
       }
-      written = Promise.withResolvers();
-      awaited?.resolve();
-      return written.promise;
+      await wanted.promise;
+      await decode();
     },
-    close() {
-      written = Promise.withResolvers();
-      isClosing = true;
+    async close() {
       decoder.end();
-      // That needs no reader.
-      if (failure) fail(failure.reason);
-      else decode();
-      return written.promise;
+      await decode();
+      source.close();
     },
-    abort(reason) {
-      source.error(reason);
-    },
+    abort: (reason) => source.error(reason),
   });
   return { readable, writable };
 }

@@ -66,6 +66,12 @@ const BYTES: Serialization<unknown, never> = bytes();
 export function serializationOf<S extends AnySerialization>(
   { serialization }: ChannelOptions<S>,
 ): Serialization<Received<S>, Sent<S>> {
+  if (typeof serialization === "function") {
+    const { name } = serialization as { name?: unknown };
+    throw new TypeError(
+      `Cannot use serialization: it is a function, call it: ${name || "f"}()`,
+    );
+  }
   // TypeScript cannot see that S decides which of the two it is.
   return (serialization ?? BYTES) as Serialization<Received<S>, Sent<S>>;
 }

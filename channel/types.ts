@@ -1,10 +1,10 @@
-/** What a channel is made of and over, and its options: types only. */
+/** The types of a channel's options, streams and serializations. */
 
 import type { FramingOptions } from "../framing/types.ts";
 
 /**
- * How a message becomes bytes, and bytes a message. `In` is what is received, `Out` what is
- * sent.
+ * Converts messages to bytes and bytes to messages. `In` is the type of received messages, `Out`
+ * of sent ones.
  *
  * @example A serialization that borrows
  * ```ts
@@ -13,7 +13,7 @@ import type { FramingOptions } from "../framing/types.ts";
  *
  * const memory = new Uint8Array(8);
  * const numbers: Serialization<number> = {
- *   borrows: true, // serialize() uses its memory again, deserialize() keeps nothing
+ *   borrows: true, // serialize() reuses its memory, deserialize() keeps no bytes
  *   serialize(message) {
  *     new DataView(memory.buffer).setFloat64(0, message);
  *     return memory;
@@ -27,26 +27,27 @@ import type { FramingOptions } from "../framing/types.ts";
  */
 export interface Serialization<In, Out = In> {
   /**
-   * Make bytes of a message. Whatever it throws rejects the `send()`, and nothing
-   * is written.
+   * Convert a message to bytes. If it throws, `send()` rejects with the error, and nothing is
+   * written.
    *
    * @param message The message.
-   * @returns The bytes: anything else rejects the `send()` with `TypeError`. Nothing may write
-   * to them until they are sent; with `borrows`, until the next call.
+   * @returns The bytes: anything else rejects `send()` with `TypeError`. They must not change
+   * until they are sent; with `borrows`, until the next call.
    */
   serialize(message: Out): Uint8Array;
   /**
-   * Make a message of bytes. Whatever it throws rejects the `receive()`.
+   * Convert bytes to a message. If it throws, `receive()` rejects with the error.
    *
-   * @param bytes The bytes: in an `ArrayBuffer` of their own, to keep; with `borrows`, a
-   * view that is good until this returns.
+   * @param bytes The bytes, in their own `ArrayBuffer`, which you can keep. With `borrows`, a
+   * view that is valid until this method returns. If it returns the view itself, that is valid
+   * until the next request of a message.
    * @returns The message.
    */
   deserialize(bytes: Uint8Array<ArrayBuffer>): In;
   /**
-   * Whether `serialize()` may return memory that it uses again at its next call, and
-   * `deserialize()` keeps nothing of its bytes once it has returned. Then a message costs
-   * neither side an `ArrayBuffer`: of 64 bytes, that is half of its time or more.
+   * Whether `serialize()` may return memory that it reuses at its next call, and `deserialize()`
+   * does not keep its bytes. Then neither side allocates an `ArrayBuffer` for a message: for 64
+   * bytes, that saves half of the time or more.
    *
    * @default {false}
    */
@@ -56,10 +57,9 @@ export interface Serialization<In, Out = In> {
 /** Options for {@linkcode bytes}. */
 export interface BytesOptions {
   /**
-   * Whether what is received is a view of memory that is used again: it is good until the next
-   * call of `receive()`, of the iterator or of a reader, so let calls not overlap. For a
-   * receiver that parses, hashes or forwards, and keeps nothing. (`readable` copies it, as a
-   * stream asks ahead.)
+   * Receive views of a reused buffer. A view is valid until the next `receive()`, iterator step
+   * or read; do not overlap calls. For receivers that parse, hash or forward messages and do not
+   * keep them. `readable` copies the messages, because a stream requests them ahead.
    *
    * @default {false}
    */
@@ -74,18 +74,17 @@ export interface BytesOptions {
 export interface ChannelOptions<S extends AnySerialization = undefined>
   extends FramingOptions {
   /**
-   * How a message becomes bytes, and bytes a message.
+   * Converts messages to bytes and bytes to messages.
    *
    * @default {bytes()}
    */
   serialization?: S;
   /**
-   * Bytes (with headers) that may be queued before `send()` waits: an integer of 0 or
-   * more. With 0 each `send()` waits until its message has been handed to the operating
-   * system.
+   * How many bytes, including headers, can be queued before `send()` waits: an integer of 0 or
+   * more. With 0, each `send()` waits until its message has been handed to the operating system.
    *
-   * Two sides that both await `send()` of more than this, and of what the system
-   * itself buffers, while neither receives, wait indefinitely: receive meanwhile.
+   * If both sides await a `send()` of more than this plus what the system buffers, and neither
+   * receives, they wait indefinitely. Receive while you send.
    *
    * @default {262_144}
    */
@@ -105,41 +104,41 @@ export type Sent<S extends AnySerialization> = S extends
 
 /** A stream of bytes in each direction. */
 export interface DuplexStream {
-  /** What the peer sends. */
+  /** The bytes from the peer. */
   readable: ReadableStream<Uint8Array>;
-  /** What goes to the peer. Closing it tells the peer that no more follows. */
+  /** The bytes to the peer. Closing it tells the peer that no more bytes follow. */
   writable: WritableStream<Uint8Array>;
 }
 
 /**
- * The part of `Deno.Conn` that a channel uses. Implement it to give a channel a connection of
- * another kind, or one that counts or limits what passes.
+ * The part of `Deno.Conn` that a channel uses. Implement it to run a channel over another kind of
+ * connection, or to count or limit its bytes.
  */
 export interface Connection {
   /**
    * Read some bytes.
    *
-   * @param buffer Where to.
+   * @param buffer The memory to read into.
    * @returns How many bytes were read, 1 or more; `null` at the end.
    */
   read(buffer: Uint8Array): Promise<number | null>;
   /**
-   * Write some bytes or all.
+   * Write some or all of the bytes.
    *
-   * @param bytes What to write. They stay as they are until the promise settles.
+   * @param bytes The bytes. They do not change until the promise settles.
    * @returns How many bytes were written.
    */
   write(bytes: Uint8Array): Promise<number>;
   /**
-   * Tell the peer that no more bytes follow. Reading goes on.
+   * Tell the peer that no more bytes follow. Reading continues.
    *
-   * @returns A promise that resolves once the system has been told.
+   * @returns A promise that resolves when that is done.
    */
   closeWrite(): Promise<void>;
-  /** Close both directions. What is pending rejects. */
+  /** Close both directions. Pending calls reject. */
   close(): void;
-  /** Let a pending read keep the process alive. */
+  /** Keep the process alive while a read is pending. */
   ref(): void;
-  /** Let a pending read not keep the process alive. */
+  /** Do not keep the process alive while a read is pending. */
   unref(): void;
 }

@@ -1,61 +1,56 @@
-/** First in, first out; removing at the front does not move the rest. */
-export class Queue<T> {
-  #items: (T | undefined)[] = [];
-  #head = 0;
+/** The links of an item in a {@linkcode List}. */
+export interface Linked<T> {
+  previous?: T | undefined;
+  next?: T | undefined;
+}
 
-  get length(): number {
-    return this.#items.length - this.#head;
-  }
+/** A linked list: adding and removing take constant time, at any place. */
+export class List<T extends Linked<T>> {
+  first: T | undefined;
+  last: T | undefined;
 
   push(item: T) {
-    this.#items.push(item);
-  }
-
-  peek(): T | undefined {
-    return this.#items[this.#head];
-  }
-
-  shift(): T | undefined {
-    // Setting the length would give back the memory that the next push() needs.
-    if (this.#items.length === 1) {
-      this.#head = 0; // what was after it may have been removed
-      return this.#items.pop();
-    }
-    const item = this.#items[this.#head];
-    this.#items[this.#head] = undefined;
-    if (this.#head < this.#items.length) this.#head++;
-    if (this.#head === this.#items.length) {
-      this.#items.length = this.#head = 0;
-    } else if (this.#head > 1024 && this.#head * 2 > this.#items.length) {
-      this.#items.splice(0, this.#head);
-      this.#head = 0;
-    }
-    return item;
+    item.previous = this.last;
+    item.next = undefined;
+    if (this.last) this.last.next = item;
+    else this.first = item;
+    this.last = item;
   }
 
   remove(item: T) {
-    const at = this.#items.indexOf(item, this.#head);
-    if (at !== -1) this.#items.splice(at, 1);
+    const { previous, next } = item;
+    if (previous) previous.next = next;
+    else this.first = next;
+    if (next) next.previous = previous;
+    else this.last = previous;
+    // A caller that keeps the item must not keep all that followed it.
+    item.previous = item.next = undefined;
+  }
+
+  shift(): T | undefined {
+    const { first } = this;
+    if (first) this.remove(first);
+    return first;
   }
 }
 
-/** A failure, boxed: a reason may be `undefined`. */
+/** A failure. It is boxed because a reason may be `undefined`. */
 export interface Failure {
   readonly reason: unknown;
 }
 
-/** A promise that nobody awaits must not count as an unhandled rejection. */
+/** Prevent an unhandled rejection if nothing awaits the promise. */
 export function markHandled<P extends Promise<unknown>>(promise: P): P {
   promise.catch(() => {});
   return promise;
 }
 
-/** Make a rejected promise that may not be awaited. */
+/** Make a rejected promise that may never be awaited. */
 export function rejectedPromise(reason: unknown): Promise<never> {
   return markHandled(Promise.reject(reason));
 }
 
-/** Reject a promise that may not be awaited. */
+/** Reject a promise that may never be awaited. */
 export function rejectHandled(
   { promise, reject }: Pick<
     PromiseWithResolvers<unknown>,

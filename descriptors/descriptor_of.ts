@@ -1,21 +1,20 @@
 import net from "node:net";
 import { Libc } from "./libc.ts";
-import type { Address } from "./structures.ts";
 
 /**
- * Get the descriptor of a TCP connection or listener, in order to send it.
+ * Get the descriptor of a TCP connection or listener, so that it can be sent.
  *
- * It stays the socket's own: sending it hands on a copy, and the socket still has to be
- * closed. Close a `net.Socket` by `destroy()`, as `end()` would end the connection for its
- * receiver, too. Accept with `pauseOnConnect: true`, since nobody else can read what
- * has been read here.
+ * The descriptor still belongs to the socket: sending it sends a copy, and the socket must still
+ * be closed. Close a `net.Socket` with `destroy()`, because `end()` would also end the
+ * connection for its receiver. Accept connections with `pauseOnConnect: true`, because data
+ * that this process has read is not sent along.
  *
- * A `Deno.TcpConn` is not accepted, as its `close()` also ends sending for all who
- * hold it: accept with `node:net`. The socket is found by its addresses, so with several
- * listeners on one port (`reusePort`) it can be any of them.
+ * A `Deno.TcpConn` isn't accepted, because its `close()` also ends sending for every other
+ * process that holds the connection: accept with `node:net`. The socket is found by its
+ * addresses, so if several listeners share a port (`reusePort`), any of them can be returned.
  *
- * For a file use the number that `openSync()` of `node:fs` gives: a `Deno.FsFile` does not
- * tell its number.
+ * For a file, use the descriptor that `openSync()` of `node:fs` returns. A `Deno.FsFile` doesn't
+ * expose its descriptor.
  *
  * @example
  * ```ts
@@ -31,24 +30,26 @@ import type { Address } from "./structures.ts";
  * ```
  *
  * @param socket The socket.
- * @returns Its descriptor.
+ * @returns The descriptor.
  *
- * @throws {Deno.errors.BadResource} If it is closed, or its peer has reset it.
+ * @throws {Deno.errors.BadResource} If the socket is closed, or its peer has reset it.
  * @throws {TypeError} If it is not a TCP socket.
- * @throws {Deno.errors.NotCapable} If `--allow-ffi` is not given in full.
- * @throws {Deno.errors.NotSupported} On other systems than Linux and macOS.
+ * @throws {Deno.errors.NotCapable} If unrestricted `--allow-ffi` is not granted.
+ * @throws {Deno.errors.NotSupported} On systems other than Linux and macOS.
  */
 export function descriptorOf(
   socket: net.Socket | net.Server | Deno.TcpListener,
 ): number {
   using libc = Libc.use();
-  const { local, remote } = addressesOf(libc, socket);
+  const [local, remote] = addressesOf(socket).map(({ hostname, port }) =>
+    libc.tcpAddress(hostname, port)
+  );
   const end = libc.maxDescriptors();
   for (let descriptor = 0; descriptor < end; descriptor++) {
-    if (!isSame(libc.address("getsockname", descriptor), local)) continue;
-    const isIt = remote
-      ? isSame(libc.address("getpeername", descriptor), remote)
-      : libc.isListening(descriptor);
+    if (libc.address("getsockname", descriptor) !== local) continue;
+    const isIt = remote === undefined
+      ? libc.isListening(descriptor)
+      : libc.address("getpeername", descriptor) === remote;
     if (isIt) return descriptor;
   }
   throw new Deno.errors.BadResource(
@@ -56,34 +57,27 @@ export function descriptorOf(
   );
 }
 
+/** Get the local address of a socket, and the remote one if it is connected. */
 function addressesOf(
-  libc: Libc,
   socket: net.Socket | net.Server | Deno.TcpListener,
-): { local: Address; remote?: Address } {
+): { hostname: string; port: number }[] {
   if (socket instanceof net.Socket) {
     const { localAddress, localPort, remoteAddress, remotePort } = socket;
     if (localAddress && localPort && remoteAddress && remotePort) {
-      return {
-        local: libc.toAddress(localAddress, localPort),
-        remote: libc.toAddress(remoteAddress, remotePort),
-      };
+      return [
+        { hostname: localAddress, port: localPort },
+        { hostname: remoteAddress, port: remotePort },
+      ];
     }
   } else if (socket instanceof net.Server) {
     const address = socket.address();
     if (address !== null && typeof address === "object") {
-      return { local: libc.toAddress(address.address, address.port) };
+      return [{ hostname: address.address, port: address.port }];
     }
   } else if ("addr" in socket && socket.addr.transport === "tcp") {
-    const { hostname, port } = socket.addr;
-    return { local: libc.toAddress(hostname, port) };
+    return [socket.addr];
   }
   throw new TypeError(
     "Cannot find descriptor of socket: it is not an open TCP socket",
   );
-}
-
-function isSame(address: Address | undefined, other: Address): boolean {
-  return address !== undefined && address.family === other.family &&
-    address.port === other.port &&
-    other.host.every((byte, index) => byte === address.host[index]);
 }

@@ -3,102 +3,80 @@ import { Libc } from "./libc.ts";
 import { DescriptorSocket } from "./socket.ts";
 import { POLLIN } from "./structures.ts";
 
-/** Tells a child the path of the socket that it connects to the second time. */
+/** Tells a child the path of the second socket. */
 export const PATH_VARIABLE = "SOCKETPAIR_DESCRIPTORS_PATH";
 
-/** Connections that may wait for their token; for one more, the one that waits longest is dropped. */
+/** The number of connections whose token is incomplete. A new one replaces the oldest. */
 const MAX_CANDIDATES = 32;
 
-/** Waits for the one connection that brings the token. */
+/** Waits for the connection that sends the token. */
 export class DescriptorHandshake {
-  /** What the child sends and receives descriptors by, once it has connected. */
+  /** Set when the child has connected. */
   descriptors: DescriptorSocket | undefined;
   readonly #libc: Libc;
-  #token = new Uint8Array();
-  #listener = -1;
-  /** What each one has sent of its token, the longest waiting first. */
+  /** The part of the token that each connection has sent, the oldest connection first. */
   readonly #candidates = new Map<number, Uint8Array>();
-  #connected: Promise<void> | undefined;
 
   constructor(libc: Libc) {
     this.#libc = libc;
   }
 
-  /** Listen. Returns what the start of a child needs to know of it. */
+  /** Listen, and return what `spawn()` needs to know about the second connection. */
   open({ directory, token }: { directory: string; token: string }) {
     const path = `${directory}/d`;
-    this.#token = new TextEncoder().encode(token);
-    this.#listener = this.#libc.listen(path, MAX_CANDIDATES);
+    const expected = new TextEncoder().encode(token);
+    const listener = this.#libc.listen(path, MAX_CANDIDATES);
+    let connected: Promise<void> | undefined;
     return {
       env: { [PATH_VARIABLE]: path },
       connected: (signal: AbortSignal) =>
-        this.#connected = this.#connect(signal),
-      close: () => this.#close(),
+        connected = this.#connect(listener, expected, signal),
+      // The socket's path is deleted with its directory.
+      close: async () => {
+        await connected?.catch(() => {});
+        for (const socket of this.#candidates.keys()) this.#libc.close(socket);
+        this.#libc.close(listener);
+      },
     };
   }
 
-  async #connect(signal: AbortSignal) {
+  async #connect(listener: number, expected: Uint8Array, signal: AbortSignal) {
     for (;;) {
-      // A child that has come is let in even when the time is up, or it has ended.
-      const socket = this.#admit();
+      const socket = this.#admit(listener, expected);
       if (socket !== undefined) {
         this.descriptors = new DescriptorSocket(socket);
         return;
       }
+      // Only now: a child that connected before the signal aborted is admitted.
       signal.throwIfAborted();
-      const sockets = [this.#listener, ...this.#candidates.keys()];
-      await this.#libc.poller.wait(sockets, POLLIN, signal);
+      const sockets = [listener, ...this.#candidates.keys()];
+      await this.#libc.poller.wait(sockets, POLLIN, [signal]);
     }
   }
 
-  /** Let in the one whose token has come, and drop those who have none or a wrong one. */
-  #admit(): number | undefined {
+  /** Get the connection that has sent the token, and close those that sent another one. */
+  #admit(listener: number, expected: Uint8Array): number | undefined {
     for (let count = 0; count < MAX_CANDIDATES; count++) {
-      const socket = this.#libc.accept(this.#listener);
+      const socket = this.#libc.accept(listener);
       if (socket === undefined) break;
       this.#candidates.set(socket, new Uint8Array());
     }
     for (const [socket, start] of this.#candidates) {
-      const token = this.#receiveToken(socket, start);
-      if (token !== undefined && token.length < this.#token.length) {
-        this.#candidates.set(socket, token);
-      } else if (token !== undefined && equalTokens(token, this.#token)) {
-        this.#candidates.delete(socket);
-        return socket;
-      } else {
-        this.#drop(socket);
-      }
+      const bytes = this.#libc.read(socket, expected.length - start.length);
+      if (bytes === undefined) continue;
+      const token = Uint8Array.of(...start, ...bytes);
+      this.#candidates.set(socket, token);
+      if (bytes.length > 0 && token.length < expected.length) continue;
+      this.#candidates.delete(socket);
+      if (equalTokens(token, expected)) return socket;
+      this.#libc.close(socket);
     }
-    for (const longest of this.#candidates.keys()) {
+    for (const oldest of this.#candidates.keys()) {
       if (this.#candidates.size <= MAX_CANDIDATES) break;
-      this.#drop(longest);
+      this.#candidates.delete(oldest);
+      this.#libc.close(oldest);
     }
     return undefined;
-  }
-
-  /** Receive more of a token; `undefined` where no more will come. */
-  #receiveToken(socket: number, start: Uint8Array): Uint8Array | undefined {
-    try {
-      const missing = this.#token.length - start.length;
-      const bytes = this.#libc.receiveBytes(socket, missing);
-      if (bytes === undefined) return start;
-      if (bytes.length === 0) return undefined;
-      return Uint8Array.of(...start, ...bytes);
-    } catch {
-      return undefined;
-    }
-  }
-
-  #drop(socket: number) {
-    this.#candidates.delete(socket);
-    this.#libc.close(socket);
-  }
-
-  async #close() {
-    await this.#connected?.catch(() => {});
-    for (const candidate of this.#candidates.keys()) this.#drop(candidate);
-    this.#libc.close(this.#listener);
-    // The path goes with the directory.
   }
 }
 
@@ -106,12 +84,6 @@ export class DescriptorHandshake {
 export function connectTo(path: string, token: string): DescriptorSocket {
   using libc = Libc.use();
   const socket = libc.connect(path);
-  try {
-    // The buffer of a new socket has room for it.
-    libc.send(socket, new TextEncoder().encode(token));
-    return new DescriptorSocket(socket);
-  } catch (error) {
-    libc.close(socket);
-    throw error;
-  }
+  libc.write(socket, new TextEncoder().encode(token));
+  return new DescriptorSocket(socket);
 }

@@ -4,14 +4,14 @@ import { type Message, MessageBuffer } from "./message.ts";
 import { Poller } from "./polling.ts";
 import * as c from "./structures.ts";
 
-/** What a process can have open by Linux's own default limit. */
+/** Linux's default limit of open descriptors. */
 const MAX_DESCRIPTORS = 2 ** 20;
 
 /**
- * The C library, loaded while somebody uses it.
+ * The C library, which stays loaded while it is in use.
  *
- * What could block is called only when `poll()` says that it will not, on the thread of
- * JavaScript: so `errno` is its own, and no other thread ever holds a message.
+ * Calls that could block are made only after `poll()` has reported that they will not. So all
+ * calls run on the JavaScript thread, where `errno` belongs to the last one.
  */
 export class Libc implements Disposable {
   static #shared: Libc | undefined;
@@ -23,7 +23,7 @@ export class Libc implements Disposable {
   readonly #pollEntry = new DataView(new ArrayBuffer(c.POLLFD_SIZE));
   #poller: Poller | undefined;
 
-  /** Get the library, which stays loaded until whatever got it is disposed. */
+  /** Get the library. It is unloaded when every user has disposed it. */
   static use(): Libc {
     Libc.#shared ??= new Libc();
     Libc.#users++;
@@ -37,22 +37,14 @@ export class Libc implements Disposable {
     this.#library.close();
   }
 
-  /** Made when first needed, as it takes two descriptors. */
+  /** Created on first use, because it takes two descriptors. */
   get poller(): Poller {
     return this.#poller ??= new Poller(this.#symbols);
   }
 
-  /** Throw what went wrong, unless it is only that nothing can be done now. */
-  #throwUnlessLater(action: string): undefined {
-    const code = errnoOf(this.#symbols);
-    const { EAGAIN, EINTR } = os.constants.errno;
-    if (code === EAGAIN || code === EINTR) return;
-    throw systemError(this.#symbols, action, code);
-  }
-
   close(descriptor: number): void {
     const failed = this.#symbols.close(descriptor) === -1;
-    // Whatever else it says, it has closed.
+    // Any other error still closes the descriptor.
     if (failed && errnoOf(this.#symbols) === os.constants.errno.EBADF) {
       throw new Deno.errors.BadResource(
         `Cannot close descriptor ${descriptor}: it is not open`,
@@ -60,7 +52,7 @@ export class Libc implements Disposable {
     }
   }
 
-  /** How it was opened: `O_ACCMODE`, `O_APPEND`. Throws unless it is open. */
+  /** Get the flags with which it was opened: `O_ACCMODE`, `O_APPEND`. */
   flags(action: string, descriptor: number): number {
     checkDescriptor(action, descriptor);
     const flags = this.#symbols.fcntl(descriptor, c.F_GETFL);
@@ -70,22 +62,22 @@ export class Libc implements Disposable {
     );
   }
 
-  /** Where it will be read or written next; `undefined` where there is no such thing. */
+  /** Get the position in a file; `undefined` if the descriptor has none. */
   position(descriptor: number): bigint | undefined {
     const position = this.#symbols.lseek(descriptor, 0n, Deno.SeekMode.Current);
     return position === -1n ? undefined : position;
   }
 
-  /** One more than the highest number that a descriptor can have. */
+  /** Get a number that is higher than any descriptor. */
   maxDescriptors(): number {
     return Math.min(this.#symbols.getdtablesize(), MAX_DESCRIPTORS);
   }
 
-  /** The address of a socket, or of its peer; `undefined` where there is none. */
+  /** Get the address of a socket or of its peer, as {@linkcode c.readAddress} formats it. */
   address(
     get: "getsockname" | "getpeername",
     descriptor: number,
-  ): c.Address | undefined {
+  ): string | undefined {
     const bytes = new Uint8Array(c.SOCKADDR_SIZE);
     const length = new Uint32Array([bytes.length]);
     const failed = this.#symbols[get](descriptor, bytes, length) === -1;
@@ -95,113 +87,118 @@ export class Libc implements Disposable {
   isListening(descriptor: number): boolean {
     return this.address("getsockname", descriptor) !== undefined &&
       this.address("getpeername", descriptor) === undefined &&
-      // A connection that was reset has no address either. SO_ACCEPTCONN would tell,
-      // but not on macOS.
-      (this.poll(descriptor, 0) & c.POLLHUP) === 0;
+      // A connection that was reset has no peer either. macOS lacks SO_ACCEPTCONN.
+      (this.#poll(descriptor, 0) & c.POLLHUP) === 0;
   }
 
-  toAddress(hostname: string, port: number): c.Address {
+  /** Format a TCP address as {@linkcode address} does. */
+  tcpAddress(hostname: string, port: number): string {
     const family = hostname.includes(":") ? c.AF_INET6 : c.AF_INET;
     const host = new Uint8Array(family === c.AF_INET ? 4 : 16);
     const text = new TextEncoder().encode(`${hostname}\0`);
     this.#symbols.inet_pton(family, text, host);
-    return { family, port, host };
+    return c.formatAddress(family, host, port);
   }
 
-  /** Listen on a Unix socket for up to `backlog` connections that nobody has accepted. */
+  /** Listen on a Unix socket with a queue of `backlog` connections. */
   listen(path: string, backlog: number): number {
-    const { bind, listen } = this.#symbols;
-    return this.#openSocket(`Cannot listen on "${path}"`, (socket) => {
-      const address = c.unixAddress(path);
-      return bind(socket, address, address.length) !== -1 &&
-        listen(socket, backlog) !== -1;
-    });
+    const socket = this.#openSocket("bind", path);
+    this.#symbols.listen(socket, backlog);
+    return socket;
   }
 
   /** Connect to a Unix socket. */
   connect(path: string): number {
-    const { connect } = this.#symbols;
-    return this.#openSocket(`Cannot connect to "${path}"`, (socket) => {
-      const address = c.unixAddress(path);
-      return connect(socket, address, address.length) !== -1;
-    });
+    return this.#openSocket("connect", path);
   }
 
-  #openSocket(action: string, prepare: (socket: number) => boolean): number {
+  #openSocket(call: "bind" | "connect", path: string): number {
     const type = c.SOCK_STREAM | c.SOCK_CLOEXEC | c.SOCK_NONBLOCK;
+    const address = c.unixAddress(path);
     const socket = this.#symbols.socket(c.AF_UNIX, type, 0);
-    if (socket === -1) throw systemError(this.#symbols, action);
-    closeOnExec(this.#symbols, socket);
-    if (prepare(socket)) return socket;
-    const error = systemError(this.#symbols, action);
-    this.close(socket);
-    throw error;
-  }
-
-  /** Accept a connection, if there is one. */
-  accept(listener: number): number | undefined {
-    if (this.poll(listener, c.POLLIN) === 0) return undefined;
-    const flags = c.SOCK_CLOEXEC | c.SOCK_NONBLOCK;
-    const socket = this.#symbols.accept(listener, null, null, flags);
-    if (socket === -1) {
-      return this.#throwUnlessLater("Cannot accept connection");
+    if (
+      socket === -1 ||
+      this.#symbols[call](socket, address, address.length) === -1
+    ) {
+      const action = `Cannot ${call} Unix socket "${path}"`;
+      const error = systemError(this.#symbols, action);
+      if (socket !== -1) this.close(socket);
+      throw error;
     }
     closeOnExec(this.#symbols, socket);
     return socket;
   }
 
-  /** Send bytes, and a descriptor with them, unless that would block. */
-  send(
-    socket: number,
-    bytes: Uint8Array,
-    descriptor?: number,
-  ): number | undefined {
-    // macOS has no c.MSG_DONTWAIT for sending.
-    if (this.poll(socket, c.POLLOUT) === 0) return undefined;
-    this.#message.write(bytes, descriptor);
+  /** Accept a connection; `undefined` if none is waiting. */
+  accept(listener: number): number | undefined {
+    if (this.#poll(listener, c.POLLIN) === 0) return undefined;
+    const flags = c.SOCK_CLOEXEC | c.SOCK_NONBLOCK;
+    const socket = this.#symbols.accept(listener, null, null, flags);
+    if (this.#wouldBlock("Cannot accept connection", socket)) return undefined;
+    closeOnExec(this.#symbols, socket);
+    return socket;
+  }
+
+  /** Send a descriptor. Returns `undefined` if that would block. */
+  send(socket: number, descriptor: number): true | undefined {
+    // macOS has no MSG_DONTWAIT for sending.
+    if (this.#poll(socket, c.POLLOUT) === 0) return undefined;
+    this.#message.write(descriptor);
     const flags = c.MSG_DONTWAIT | c.MSG_NOSIGNAL;
     const sent = this.#symbols.sendmsg(socket, this.#message.bytes, flags);
-    if (sent !== -1) return sent;
-    return this.#throwUnlessLater(
-      descriptor === undefined
-        ? "Cannot send"
-        : `Cannot send descriptor ${descriptor}`,
-    );
+    const action = `Cannot send descriptor ${descriptor}`;
+    return this.#wouldBlock(action, sent) ? undefined : true;
   }
 
-  /** Receive up to `length` bytes and what comes with them, if there is something. */
-  receive(socket: number, length: number): Message | undefined {
-    if (this.poll(socket, c.POLLIN) === 0) return undefined;
-    this.#message.clear(length);
+  /** Receive one byte with its descriptors: `null` at the end, `undefined` if there is none yet. */
+  receive(socket: number): Message | null | undefined {
+    if (this.#poll(socket, c.POLLIN) === 0) return undefined;
+    this.#message.clear();
     const flags = c.MSG_DONTWAIT | c.MSG_CMSG_CLOEXEC;
     const received = this.#symbols.recvmsg(socket, this.#message.bytes, flags);
-    if (received === -1) {
-      return this.#throwUnlessLater("Cannot receive descriptor");
-    }
-    const message = this.#message.read(received);
+    if (this.#wouldBlock("Cannot receive descriptor", received)) return;
+    const message = this.#message.read();
     closeOnExec(this.#symbols, ...message.descriptors);
-    return message;
+    return received === 0 ? null : message;
   }
 
-  /** Receive up to `length` bytes, and close the descriptors that come with them. */
-  receiveBytes(socket: number, length: number): Uint8Array | undefined {
-    const message = this.receive(socket, length);
-    for (const descriptor of message?.descriptors ?? []) this.close(descriptor);
-    return message?.bytes;
+  /** Write bytes that fit into the socket's buffer. The next operation reports an error. */
+  write(socket: number, bytes: Uint8Array<ArrayBuffer>): void {
+    this.#symbols.write(socket, bytes, BigInt(bytes.length));
   }
 
-  /** What the descriptor is ready for now, of `events` and whatever ends it; 0: nothing. */
-  poll(descriptor: number, events: number): number {
+  /**
+   * Read up to `length` bytes. The system closes descriptors that come with them. Returns none at
+   * the end or after an error, and `undefined` if there are none yet.
+   */
+  read(socket: number, length: number): Uint8Array | undefined {
+    if (this.#poll(socket, c.POLLIN) === 0) return undefined;
+    const bytes = new Uint8Array(length);
+    const count = this.#symbols.read(socket, bytes, BigInt(length));
+    return bytes.subarray(0, Math.max(count, 0));
+  }
+
+  /** Get the events for which a descriptor is ready; 0 if there are none. */
+  #poll(descriptor: number, events: number): number {
     c.setPollEntry(this.#pollEntry, 0, descriptor, events);
     const count = this.#symbols.poll(this.#pollEntry, 1n, 0);
     return count > 0 ? c.pollResult(this.#pollEntry, 0) : 0;
   }
+
+  /** Throw the error of the last call, if `result` says that it failed and not only for now. */
+  #wouldBlock(action: string, result: number): boolean {
+    if (result !== -1) return false;
+    const code = errnoOf(this.#symbols);
+    const { EAGAIN, EINTR } = os.constants.errno;
+    if (code === EAGAIN || code === EINTR) return true;
+    throw systemError(this.#symbols, action, code);
+  }
 }
 
-/** Throw unless it can be the number of a descriptor. */
+/** Throw unless the number can be a descriptor. */
 export function checkDescriptor(action: string, descriptor: number): void {
   if ((descriptor | 0) === descriptor) return;
   throw new TypeError(
-    `${action} ${descriptor}: a descriptor is an integer of 32 bits`,
+    `${action} ${descriptor}: a descriptor is a 32-bit integer`,
   );
 }

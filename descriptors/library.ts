@@ -31,7 +31,7 @@ const SYMBOLS = {
   getsockname: { parameters: ["i32", "buffer", "buffer"], result: "i32" },
   getpeername: { parameters: ["i32", "buffer", "buffer"], result: "i32" },
   inet_pton: { parameters: ["i32", "buffer", "buffer"], result: "i32" },
-  // What they return fits 32 bits, as no call here is of more bytes.
+  // Their results fit in 32 bits, because the messages are short.
   sendmsg: { parameters: ["i32", "buffer", "i32"], result: "i32" },
   recvmsg: { parameters: ["i32", "buffer", "i32"], result: "i32" },
   poll: { parameters: ["buffer", "usize", "i32"], result: "i32" },
@@ -46,13 +46,10 @@ const SYMBOLS = {
 /** The functions of the C library. */
 export type Symbols = Deno.DynamicLibrary<typeof SYMBOLS>["symbols"];
 
+/** Errors that callers may want to handle; the others are instances of `Error`. */
 const ERROR_CLASSES = new Map([
-  [os.constants.errno.EACCES, Deno.errors.PermissionDenied],
-  [os.constants.errno.EPERM, Deno.errors.PermissionDenied],
   [os.constants.errno.EBADF, Deno.errors.BadResource],
   [os.constants.errno.EPIPE, Deno.errors.BrokenPipe],
-  [os.constants.errno.ENOENT, Deno.errors.NotFound],
-  [os.constants.errno.ECONNREFUSED, Deno.errors.ConnectionRefused],
   [os.constants.errno.ECONNRESET, Deno.errors.ConnectionReset],
 ]);
 
@@ -61,26 +58,26 @@ export function loadLibrary(): Deno.DynamicLibrary<typeof SYMBOLS> {
   const { os, arch } = Deno.build;
   if (os !== "linux" && os !== "darwin") {
     throw new Deno.errors.NotSupported(
-      `Cannot use descriptors on ${os} (${arch}): Linux and macOS can`,
+      `Cannot use descriptors on ${os} (${arch}): only Linux and macOS are supported`,
     );
   }
   if (Deno.permissions.requestSync({ name: "ffi" }).state !== "granted") {
     throw new Deno.errors.NotCapable(
-      "Cannot use descriptors: it requires ffi access in full, run again with the --allow-ffi flag",
+      "Cannot use descriptors: that requires unrestricted ffi access, run again with the --allow-ffi flag",
     );
   }
-  // Musl takes the first name for its own, too.
+  // musl also accepts this name.
   const name = IS_LINUX ? "libc.so.6" : "/usr/lib/libSystem.B.dylib";
   return Deno.dlopen(name, SYMBOLS);
 }
 
-/** The error number of the call just before. */
+/** Get the error number of the last call. */
 export function errnoOf(symbols: Symbols): number {
   const errno = symbols.errno();
   return errno === null ? 0 : new Deno.UnsafePointerView(errno).getInt32();
 }
 
-/** Make an error of an error number: of the one of the call just before, by default. */
+/** Create an error for an error number, by default that of the last call. */
 export function systemError(
   symbols: Symbols,
   action: string,
@@ -93,7 +90,7 @@ export function systemError(
   );
 }
 
-/** Have descriptors closed in the programs that this process starts. */
+/** On macOS, set close-on-exec; on Linux, the descriptors have it already. */
 export function closeOnExec(symbols: Symbols, ...descriptors: number[]): void {
   if (IS_LINUX) return;
   for (const descriptor of descriptors) symbols.ioctl(descriptor, FIOCLEX);

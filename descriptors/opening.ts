@@ -4,21 +4,20 @@ import { checkDescriptor, Libc } from "./libc.ts";
 import { O_ACCMODE, O_APPEND, O_RDONLY, O_WRONLY } from "./structures.ts";
 
 /**
- * Open a descriptor as a file: a regular file, a directory, a device, a terminal.
+ * Open a descriptor as a file: a regular file, a directory, a device, or a terminal.
  *
- * The file belongs to the caller, and the descriptor to the file: it is closed. If the
- * promise rejects, the descriptor is as before.
+ * The descriptor is replaced by the file, which the caller must close. If the promise rejects,
+ * the descriptor stays open.
  *
- * Deno has no way to take an open descriptor for a file, so this opens `/dev/fd/N`, with the
- * same access and at the same position. On macOS that is the same open file. **On Linux it is
- * opened once more**: the position is no longer shared with the sender, nor are locks
- * (`flock`) and later changes of its flags, and it fails with
- * `Deno.errors.PermissionDenied` if this user could not have opened the file by itself. A
- * deleted file still opens.
+ * Deno can't create a file from a descriptor, so this function opens `/dev/fd/N` with the same
+ * access and at the same position. On macOS that is the same open file. **Linux opens the file
+ * again**: its position, its locks (`flock`) and later changes to its flags are no longer shared
+ * with the sender, and the call fails with `Deno.errors.PermissionDenied` if the user of this
+ * process couldn't have opened the file. A deleted file can still be opened.
  *
- * Also needs `--allow-all`, since Deno requires that to open `/dev/fd/N`.
+ * Also needs `--allow-all`, which Deno requires for `/dev/fd/N`.
  *
- * @example A file that a child in Ruby opened
+ * @example Receive a file from a child in Ruby
  * ```ts
  * import { openFile, spawnWithDescriptors } from "@socketpair/socketpair/descriptors";
  * import { assertEquals } from "@std/assert";
@@ -45,9 +44,9 @@ import { O_ACCMODE, O_APPEND, O_RDONLY, O_WRONLY } from "./structures.ts";
  * @returns A promise of the file.
  *
  * @throws {Deno.errors.BadResource} If the descriptor is not open.
- * @throws {TypeError} If it is a pipe or a socket: {@linkcode openSocket} opens those.
+ * @throws {TypeError} If it is a pipe or a socket. Use {@linkcode openSocket} for those.
  * @throws {Deno.errors.NotCapable} If a permission is missing.
- * @throws {Deno.errors.NotSupported} On other systems than Linux and macOS.
+ * @throws {Deno.errors.NotSupported} On systems other than Linux and macOS.
  */
 export async function openFile(descriptor: number): Promise<Deno.FsFile> {
   const action = "Cannot open descriptor";
@@ -56,7 +55,7 @@ export async function openFile(descriptor: number): Promise<Deno.FsFile> {
   const position = libc.position(descriptor);
   if (position === undefined && !isatty(descriptor)) {
     throw new TypeError(
-      `${action} ${descriptor} as a file: it is a pipe or a socket, which openSocket() opens`,
+      `${action} ${descriptor} as a file: it is a pipe or a socket, use openSocket()`,
     );
   }
   const access = flags & O_ACCMODE;
@@ -71,13 +70,13 @@ export async function openFile(descriptor: number): Promise<Deno.FsFile> {
 }
 
 /**
- * Open a descriptor as a stream: a connected socket (TCP or Unix), or an end of a pipe.
+ * Open a descriptor as a stream: a connected socket (TCP or Unix) or one end of a pipe.
  *
- * The descriptor belongs to the `net.Socket` and is closed with it. The end of a pipe is
- * readable or writable only. As any `net.Socket` it ends by itself when its peer ends,
- * unless its `allowHalfOpen` is set to `true`.
+ * The `net.Socket` owns the descriptor and closes it. One end of a pipe is either readable or
+ * writable. Like any `net.Socket`, it ends when its peer ends, unless you set its `allowHalfOpen`
+ * to `true`.
  *
- * @example The standard input of a child in Ruby
+ * @example Receive the standard input of a child in Ruby
  * ```ts
  * import { openSocket, spawnWithDescriptors } from "@socketpair/socketpair/descriptors";
  * import { assertEquals } from "@std/assert";
@@ -105,12 +104,12 @@ export async function openFile(descriptor: number): Promise<Deno.FsFile> {
  * ```
  *
  * @param descriptor The descriptor.
- * @returns The socket. If this throws, the descriptor is as before.
+ * @returns The socket. If the function throws, the descriptor stays open.
  *
  * @throws {Deno.errors.BadResource} If the descriptor is not open.
- * @throws {TypeError} If it is a file, or a listening socket.
- * @throws {Deno.errors.NotCapable} If `--allow-ffi` is not given in full.
- * @throws {Deno.errors.NotSupported} On other systems than Linux and macOS.
+ * @throws {TypeError} If it is a file or a listening socket.
+ * @throws {Deno.errors.NotCapable} If unrestricted `--allow-ffi` is not granted.
+ * @throws {Deno.errors.NotSupported} On systems other than Linux and macOS.
  */
 export function openSocket(descriptor: number): net.Socket {
   const action = "Cannot open descriptor";
@@ -118,12 +117,12 @@ export function openSocket(descriptor: number): net.Socket {
   const access = libc.flags(action, descriptor) & O_ACCMODE;
   if (libc.position(descriptor) !== undefined || isatty(descriptor)) {
     throw new TypeError(
-      `${action} ${descriptor} as a stream: it is a file, which openFile() opens`,
+      `${action} ${descriptor} as a stream: it is a file, use openFile()`,
     );
   }
   if (libc.isListening(descriptor)) {
     throw new TypeError(
-      `${action} ${descriptor} as a stream: it is listening, which listen() is for`,
+      `${action} ${descriptor} as a stream: it is a listening socket, use listen()`,
     );
   }
   return new net.Socket({
@@ -136,10 +135,10 @@ export function openSocket(descriptor: number): net.Socket {
 /**
  * Accept connections on a descriptor that is a listening socket (TCP or Unix).
  *
- * The descriptor belongs to the server and is closed with it. Other processes that hold
- * the same socket may go on accepting: each connection goes to one of them.
+ * The server owns the descriptor and closes it. Other processes that hold the same socket can
+ * accept connections too: each connection goes to one of them.
  *
- * @example A listener of a child in Ruby, which has ended
+ * @example Take over the listener of a child in Ruby
  * ```ts
  * import net from "node:net";
  * import { once } from "node:events";
@@ -164,7 +163,7 @@ export function openSocket(descriptor: number): net.Socket {
  * server.on("connection", (socket) => socket.end("taco cat"));
  * await once(server, "listening");
  * const address = server.address();
- * if (typeof address !== "object" || address === null) throw new Error("It is no TCP socket");
+ * if (typeof address !== "object" || address === null) throw new Error("Not a TCP socket");
  * const client = net.connect(address.port, "127.0.0.1");
  * assertEquals(String(await client.toArray()), "taco cat");
  * server.close();
@@ -172,12 +171,12 @@ export function openSocket(descriptor: number): net.Socket {
  * ```
  *
  * @param descriptor The descriptor.
- * @returns The server. If this throws, the descriptor is as before.
+ * @returns The server. If the function throws, the descriptor stays open.
  *
  * @throws {Deno.errors.BadResource} If the descriptor is not open.
  * @throws {TypeError} If it is not a listening socket.
- * @throws {Deno.errors.NotCapable} If `--allow-ffi` is not given in full.
- * @throws {Deno.errors.NotSupported} On other systems than Linux and macOS.
+ * @throws {Deno.errors.NotCapable} If unrestricted `--allow-ffi` is not granted.
+ * @throws {Deno.errors.NotSupported} On systems other than Linux and macOS.
  */
 export function listen(descriptor: number): net.Server {
   const action = "Cannot listen on descriptor";
@@ -192,10 +191,10 @@ export function listen(descriptor: number): net.Server {
 }
 
 /**
- * Close a descriptor that nothing else owns: one that was received and is not wanted.
+ * Close a descriptor that was received and is not needed.
  *
- * What `openFile()`, `openSocket()` and `listen()` gave is closed by its own `close()` or
- * `destroy()`, and a number that `openSync()` of `node:fs` gave by `closeSync()`.
+ * Close a file, socket or server that `openFile()`, `openSocket()` or `listen()` returned with its
+ * own method, and a descriptor that `openSync()` of `node:fs` returned with `closeSync()`.
  *
  * @example
  * ```ts
@@ -220,8 +219,8 @@ export function listen(descriptor: number): net.Server {
  * @param descriptor The descriptor.
  *
  * @throws {Deno.errors.BadResource} If the descriptor is not open.
- * @throws {Deno.errors.NotCapable} If `--allow-ffi` is not given in full.
- * @throws {Deno.errors.NotSupported} On other systems than Linux and macOS.
+ * @throws {Deno.errors.NotCapable} If unrestricted `--allow-ffi` is not granted.
+ * @throws {Deno.errors.NotSupported} On systems other than Linux and macOS.
  */
 export function closeDescriptor(descriptor: number): void {
   checkDescriptor("Cannot close descriptor", descriptor);

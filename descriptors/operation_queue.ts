@@ -1,22 +1,14 @@
 import type { Poller } from "./polling.ts";
 
-interface Operation {
-  /** Returns whether it is done. */
-  attempt(): boolean;
-  reject(reason: unknown): void;
-}
-
-/** Operations on a socket in one direction, done in call order. */
+/** Runs the operations on a socket in one direction, in call order. */
 export class OperationQueue {
   readonly #poller: Poller;
   readonly #socket: number;
   readonly #events: number;
-  readonly #operations = new Set<Operation>();
-  /** Ends the wait for the socket. */
-  #wait = new AbortController();
-  #progress: Promise<void> | undefined;
+  readonly #stopped = new AbortController();
+  #last: Promise<unknown> | undefined;
 
-  /** The operations wait until the socket is ready for `events`. */
+  /** Operations wait until the socket is ready for `events`. */
   constructor(poller: Poller, socket: number, events: number) {
     this.#poller = poller;
     this.#socket = socket;
@@ -24,75 +16,56 @@ export class OperationQueue {
   }
 
   /**
-   * Do something now, or when the socket is ready and the operations before are done. It
-   * returns `undefined` as long as it would block.
+   * Run an operation after the ones before it, immediately if there are none. The operation
+   * returns `undefined` if it would block, and runs again when the socket is ready.
    */
   perform<T>(act: () => T | undefined, signal?: AbortSignal): Promise<T> {
-    const { promise, resolve, reject } = Promise.withResolvers<T>();
-    const operation = {
-      attempt() {
-        try {
-          signal?.throwIfAborted();
-          const result = act();
-          if (result === undefined) return false;
-          resolve(result);
-        } catch (error) {
-          reject(error);
-        }
-        return true;
-      },
-      reject,
-    };
-    const onAbort = () => {
-      if (this.#operations.delete(operation)) reject(signal?.reason);
-      if (this.#operations.size === 0) this.#wait.abort();
-    };
-    signal?.addEventListener("abort", onAbort);
-    // The second one, too: a rejection that nobody awaits does not count as unhandled.
-    const forget = () => signal?.removeEventListener("abort", onAbort);
-    promise.then(forget, forget);
-
-    const isNext = this.#operations.size === 0 || signal?.aborted;
-    if (isNext && operation.attempt()) return promise;
-    this.#operations.add(operation);
-    this.#progress ??= this.#proceed();
-    return promise;
+    const result = this.#perform(act, signal);
+    // An operation that was aborted early must not let the next one overtake the ones before.
+    const last = Promise.allSettled([this.#last, result]).then(() => {
+      if (this.#last === last) this.#last = undefined;
+    });
+    this.#last = last;
+    return result;
   }
 
-  get isEmpty(): boolean {
-    return this.#operations.size === 0;
-  }
-
-  /** Resolves when nothing is left to do, and nothing waits for the socket. */
-  async finish(): Promise<void> {
-    await this.#progress;
-  }
-
-  /** Attempt once more all that is left, which then must not block. */
-  flush(): void {
-    this.#attemptAll();
-    this.#wait.abort();
-  }
-
-  async #proceed() {
-    while (this.#operations.size > 0) {
-      this.#wait = new AbortController();
-      const { signal } = this.#wait;
-      try {
-        await this.#poller.wait([this.#socket], this.#events, signal);
-      } catch (error) {
-        for (const operation of this.#operations) operation.reject(error);
-        this.#operations.clear();
-      }
-      this.#attemptAll();
+  async #perform<T>(
+    act: () => T | undefined,
+    signal: AbortSignal | undefined,
+  ): Promise<T> {
+    signal?.throwIfAborted();
+    if (this.#last !== undefined) await beforeAbort(this.#last, signal);
+    for (;;) {
+      const result = act();
+      if (result !== undefined) return result;
+      const signals = [this.#stopped.signal, ...signal ? [signal] : []];
+      await this.#poller.wait([this.#socket], this.#events, signals);
+      signal?.throwIfAborted();
     }
-    this.#progress = undefined;
   }
 
-  #attemptAll() {
-    for (const operation of this.#operations) {
-      if (!operation.attempt()) return;
-      this.#operations.delete(operation);
-    }
+  /** Resolves when every operation has settled; `undefined` if none is pending. */
+  get pending(): Promise<unknown> | undefined {
+    return this.#last;
+  }
+
+  /** End all waits. The pending operations run once more and must not block then. */
+  stop(): void {
+    this.#stopped.abort();
+  }
+}
+
+/** Wait for a promise that never rejects, unless the signal aborts first. */
+async function beforeAbort(
+  promise: Promise<unknown>,
+  signal: AbortSignal | undefined,
+): Promise<void> {
+  const aborted = Promise.withResolvers<never>();
+  const onAbort = () => aborted.reject(signal?.reason);
+  signal?.addEventListener("abort", onAbort);
+  try {
+    await Promise.race([promise, aborted.promise]);
+  } finally {
+    signal?.removeEventListener("abort", onAbort);
   }
 }

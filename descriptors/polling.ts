@@ -1,14 +1,13 @@
-import os from "node:os";
-import { closeOnExec, errnoOf, type Symbols, systemError } from "./library.ts";
+import { closeOnExec, type Symbols, systemError } from "./library.ts";
 import * as c from "./structures.ts";
 
 const ACTION = "Cannot wait for descriptors";
 
 /**
- * How long one `poll()` takes at most, in ms. Nothing ends that of a Worker which has been
- * terminated, so that it must end by itself; others begin the next one.
+ * Timeout of a `poll()` in ms, after which the next one starts. It matters only to a Worker that
+ * was terminated, because nothing else ends its `poll()`.
  */
-const LIMIT = 10_000;
+const TIMEOUT = 10_000;
 
 interface Waiter extends PromiseWithResolvers<void> {
   readonly descriptors: readonly number[];
@@ -16,15 +15,15 @@ interface Waiter extends PromiseWithResolvers<void> {
 }
 
 /**
- * Waits for descriptors. One `poll()` on one thread serves all waits, since Deno has 32
- * threads for such calls and for its own files.
+ * Waits for descriptors. All waits share one thread, because Deno has only 32 threads for
+ * blocking calls, including its own file operations.
  */
 export class Poller implements Disposable {
   readonly #symbols: Symbols;
   readonly #waiters = new Set<Waiter>();
-  /** Those whose descriptors the thread uses now. */
+  /** The waiters of the `poll()` in progress. */
   #polled: ReadonlySet<Waiter> = new Set();
-  /** A byte from `#wakeupWrite` makes it ready, which ends a `poll()`. */
+  /** Every `poll()` includes it, so that a byte written to `#wakeupWrite` ends it. */
   readonly #wakeupRead: number;
   readonly #wakeupWrite: number;
   #isRunning = false;
@@ -47,29 +46,31 @@ export class Poller implements Disposable {
   }
 
   /**
-   * Wait until one of the descriptors is ready for `events`, or the signal aborts. Nothing uses
-   * them any more when this settles: only then may they be closed.
+   * Wait until one of the descriptors is ready for `events`, or a signal aborts. After that the
+   * thread no longer uses the descriptors, so they can be closed.
    */
   async wait(
     descriptors: readonly number[],
     events: number,
-    signal: AbortSignal,
+    signals: readonly AbortSignal[],
   ): Promise<void> {
+    if (signals.some((signal) => signal.aborted)) return;
     const waiter = { descriptors, events, ...Promise.withResolvers<void>() };
     this.#waiters.add(waiter);
     if (this.#polled.size > 0) this.#wakeUp();
     if (!this.#isRunning) this.#run();
     const onAbort = () => {
       this.#waiters.delete(waiter);
-      // Outside of a poll() there is nothing to wake up: the wait is over at once.
       if (this.#polled.has(waiter)) this.#wakeUp();
       else waiter.resolve();
     };
-    signal.addEventListener("abort", onAbort);
+    for (const signal of signals) signal.addEventListener("abort", onAbort);
     try {
       await waiter.promise;
     } finally {
-      signal.removeEventListener("abort", onAbort);
+      for (const signal of signals) {
+        signal.removeEventListener("abort", onAbort);
+      }
     }
   }
 
@@ -82,7 +83,7 @@ export class Poller implements Disposable {
   async #run() {
     this.#isRunning = true;
     for (;;) {
-      // A waiter that is woken mostly waits again at once: let that be part of this poll().
+      // A waiter usually waits again immediately: let the next poll() include it.
       await null;
       if (this.#waiters.size === 0) break;
       await this.#poll();
@@ -98,8 +99,8 @@ export class Poller implements Disposable {
     const { free, malloc, poll, pollInThread, read } = this.#symbols;
     const count = entries.length + 1;
     const size = c.POLLFD_SIZE * count;
-    // It belongs to the C library, not to this isolate: a Worker can be terminated while poll()
-    // is to write here later. Then nobody frees it.
+    // Not memory of this isolate: poll() still writes to it after a Worker was terminated. In
+    // that case it leaks.
     const memory = malloc(BigInt(size));
     this.#polled = waiters;
     try {
@@ -111,14 +112,11 @@ export class Poller implements Disposable {
       for (const [index, { descriptor, waiter }] of entries.entries()) {
         c.setPollEntry(view, index + 1, descriptor, waiter.events);
       }
-      const ready = await pollInThread(memory, BigInt(count), LIMIT);
-      // That errno was another thread's: ask again on this one.
+      const ready = await pollInThread(memory, BigInt(count), TIMEOUT);
+      // errno belongs to the other thread, so repeat a failed call on this one.
       if (ready === -1 && poll(view, BigInt(count), 0) === -1) {
-        const code = errnoOf(this.#symbols);
-        const { EINTR } = os.constants.errno;
-        if (code !== EINTR) throw systemError(this.#symbols, ACTION, code);
+        throw systemError(this.#symbols, ACTION);
       }
-
       if (c.pollResult(view, 0) !== 0) {
         read(this.#wakeupRead, new Uint8Array(1), 1n);
         this.#isWakingUp = false;
@@ -127,7 +125,7 @@ export class Poller implements Disposable {
         if (c.pollResult(view, index + 1) !== 0) this.#waiters.delete(waiter);
       }
       for (const waiter of waiters) {
-        // Those that were cancelled have gone, too.
+        // Aborted waiters were removed, too.
         if (!this.#waiters.has(waiter)) waiter.resolve();
       }
     } catch (error) {

@@ -1,32 +1,30 @@
 import { checkDescriptor, Libc } from "./libc.ts";
 import { OperationQueue } from "./operation_queue.ts";
-import { AF_UNIX, POLLIN, POLLOUT } from "./structures.ts";
+import { POLLIN, POLLOUT } from "./structures.ts";
 
 /** Options for {@linkcode DescriptorSocket.receive}. */
 export interface ReceiveDescriptorOptions {
-  /** Gives up the wait. No descriptor is lost: the next call gets it. */
+  /** Stops waiting. No descriptor is lost: the next call receives it. */
   signal?: AbortSignal | undefined;
 }
 
 /**
- * A connected Unix socket over which descriptors go both ways.
+ * A connected Unix socket that sends and receives descriptors.
  *
- * A program mostly gets one from {@linkcode spawnWithDescriptors} or
- * {@linkcode connectDescriptorsToParent}. It is wire-compatible with `send_io` and
- * `recv_io` of Ruby, `send_fds` and `recv_fds` of Python, and `SCM_RIGHTS` anywhere: one
- * byte, whatever its value, comes with each message.
+ * {@linkcode spawnWithDescriptors} and {@linkcode connectDescriptorsToParent} create one. The
+ * wire format is that of Ruby's `send_io` and `recv_io`, Python's `send_fds` and `recv_fds`, and
+ * other users of `SCM_RIGHTS`: each message has one byte of data, with any value.
  *
- * A descriptor that is sent stays open in the sender until the sender closes it, and one
- * that is received belongs to the receiver, who closes it. Both then share one open file:
- * its position, its status flags, and the state of a socket. So a socket that was Deno's
- * never blocks (`O_NONBLOCK`): Ruby copes with it, and Python does after
- * `setblocking(True)`. What is sent and has not been received counts against the sender's
+ * A descriptor that was sent stays open in the sender until the sender closes it. A descriptor
+ * that was received must be closed by the receiver. Both refer to the same open file, so
+ * they share its position, its status flags, and the state of a socket. For example, a socket
+ * from Deno is non-blocking (`O_NONBLOCK`): Ruby handles that, and Python needs
+ * `setblocking(True)`. Descriptors that haven't been received yet count against the sender's
  * limit of open files.
  *
- * While it waits a socket keeps the process alive. Close it before the Worker that it is in
- * is terminated, since Deno then runs no more code of it: its descriptors, and those that it
- * received, stay open until the process ends, so that the peer sees no end, and a thread
- * waits on for up to 10 seconds.
+ * A pending call keeps the process alive. Close the socket before you terminate its Worker:
+ * Deno runs no more code of a terminated Worker, so its descriptors stay open until the process
+ * exits, the peer isn't notified, and a thread keeps waiting for up to 10 seconds.
  *
  * @example
  * ```ts
@@ -66,44 +64,43 @@ export class DescriptorSocket implements AsyncDisposable {
   readonly #socket: number;
   readonly #sending: OperationQueue;
   readonly #receiving: OperationQueue;
-  /** Descriptors that came in one message with another one. */
+  /** The other descriptors of a message whose first one was received. */
   readonly #arrived: number[] = [];
   #closed: Promise<void> | undefined;
 
   /**
-   * Construct a new instance over a Unix stream socket that is connected already: one that
-   * was inherited, say, or was itself received. It belongs to the instance from then on.
+   * Create an instance for a connected Unix stream socket, such as one that was inherited or
+   * received. The instance owns the descriptor.
    *
    * @param descriptor The descriptor of the socket.
    *
    * @throws {Deno.errors.BadResource} If the descriptor is not open.
-   * @throws {TypeError} If it is no Unix socket.
-   * @throws {Deno.errors.NotCapable} If `--allow-ffi` is not given in full.
-   * @throws {Deno.errors.NotSupported} On other systems than Linux and macOS.
+   * @throws {TypeError} If it is not a Unix socket.
+   * @throws {Deno.errors.NotCapable} If unrestricted `--allow-ffi` is not granted.
+   * @throws {Deno.errors.NotSupported} On systems other than Linux and macOS.
    */
   constructor(descriptor: number) {
     const action = "Cannot use descriptor";
     using libc = Libc.use();
     libc.flags(action, descriptor);
-    if (libc.address("getsockname", descriptor)?.family !== AF_UNIX) {
+    if (libc.address("getsockname", descriptor) !== "unix") {
       throw new TypeError(`${action} ${descriptor}: it is not a Unix socket`);
     }
     this.#socket = descriptor;
     this.#sending = new OperationQueue(libc.poller, descriptor, POLLOUT);
     this.#receiving = new OperationQueue(libc.poller, descriptor, POLLIN);
-    // Last, as nothing may fail from here on: close() gives it back.
+    // Acquire last: only close() releases it.
     this.#libc = Libc.use();
   }
 
   /**
    * Send a descriptor.
    *
-   * Calls may overlap: descriptors are sent in call order. When the receiver does not keep
-   * up, the system takes some 70 (on Linux), and then the promise stays pending.
+   * Descriptors are sent in call order. If the receiver doesn't keep up, the system queues about
+   * 70 descriptors (on Linux), and later calls wait.
    *
-   * @param descriptor The descriptor. It stays open; leave it so until the promise has
-   * settled.
-   * @returns A promise that resolves once the system has taken the descriptor.
+   * @param descriptor The descriptor. Don't close it before the promise settles.
+   * @returns A promise that resolves when the system has taken the descriptor.
    *
    * @throws {Deno.errors.BadResource} If the descriptor is not open.
    * @throws {Deno.errors.BrokenPipe} If the peer has closed its socket.
@@ -111,7 +108,7 @@ export class DescriptorSocket implements AsyncDisposable {
    */
   send(descriptor: number): Promise<void> {
     const sent = this.#send(descriptor);
-    // A rejection that nobody awaits does not count as unhandled.
+    // Don't report a rejection as unhandled.
     sent.catch(() => {});
     return sent;
   }
@@ -123,30 +120,29 @@ export class DescriptorSocket implements AsyncDisposable {
         `Cannot send descriptor ${descriptor}: the socket is closed`,
       );
     }
-    const byte = new Uint8Array(1);
     await this.#sending.perform(() =>
-      this.#libc.send(this.#socket, byte, descriptor)
+      this.#libc.send(this.#socket, descriptor)
     );
   }
 
   /**
    * Receive the next descriptor.
    *
-   * Calls may overlap: they are answered in call order. Where a message carries several
-   * descriptors, each is received by a call of its own. A bad message harms only itself:
-   * the next call gets the next one.
+   * Overlapping calls resolve in call order. If a message carries several descriptors, each call
+   * receives one of them. After an error, the next call receives the next message.
    *
-   * @param options When to give up.
-   * @returns A promise of the descriptor, which is the caller's to close, by whatever opens
-   * it ({@linkcode openFile}, {@linkcode openSocket}, {@linkcode listen}) or by
-   * {@linkcode closeDescriptor}; programs that this one starts do not inherit it. `null`
-   * when the peer has closed its socket, or this one is closed.
+   * @param options When to stop waiting.
+   * @returns A promise of the descriptor, or of `null` if the peer has closed its socket or this
+   * socket is closed. The caller must close the descriptor, either with the object that
+   * {@linkcode openFile}, {@linkcode openSocket} or {@linkcode listen} returns for it, or with
+   * {@linkcode closeDescriptor}. Child processes don't inherit it.
    *
-   * @throws {Deno.errors.InvalidData} If a byte came without a descriptor.
-   * @throws {Error} If the system dropped descriptors, mostly since this process has too
+   * @throws {Deno.errors.InvalidData} If a message has no descriptor.
+   * @throws {Error} If the system dropped descriptors, usually because this process has too
    * many open.
-   * @throws {Deno.errors.ConnectionReset} If the peer went without receiving what was sent.
-   * @throws {unknown} The reason of the signal, when it aborts.
+   * @throws {Deno.errors.ConnectionReset} If the peer closed its socket without receiving
+   * everything that was sent.
+   * @throws {unknown} The signal's reason, if the signal aborts.
    */
   receive(options: ReceiveDescriptorOptions = {}): Promise<number | null> {
     return this.#receiving.perform(() => this.#receive(), options.signal);
@@ -156,68 +152,64 @@ export class DescriptorSocket implements AsyncDisposable {
     if (this.#closed) return null;
     const next = this.#arrived.shift();
     if (next !== undefined) return next;
-    // One byte at a time: of more, nobody could tell which one a descriptor came with.
-    const message = this.#libc.receive(this.#socket, 1);
+    const message = this.#libc.receive(this.#socket);
     if (message === undefined) return undefined;
-    const { bytes, descriptors, isTruncated } = message;
+    if (message === null) return null;
+    const { descriptors, isTruncated } = message;
     if (isTruncated) {
       for (const descriptor of descriptors) this.#libc.close(descriptor);
       throw new Error(
-        "Cannot receive descriptor: the system dropped it, mostly since too many files are open",
+        "Cannot receive descriptor: the system dropped it, usually because too many files are open",
       );
     }
     const [first, ...others] = descriptors;
-    if (first !== undefined) {
-      this.#arrived.push(...others);
-      return first;
+    if (first === undefined) {
+      throw new Deno.errors.InvalidData(
+        "Cannot receive descriptor: the message has none",
+      );
     }
-    if (bytes.length === 0) return null;
-    throw new Deno.errors.InvalidData(
-      "Cannot receive descriptor: a byte came without one",
-    );
+    this.#arrived.push(...others);
+    return first;
   }
 
   /**
-   * Close the socket, once what is being sent has been sent.
+   * Close the socket after pending sends have finished.
    *
-   * Pending calls of {@linkcode DescriptorSocket.receive} resolve to `null`. Descriptors
-   * that came, or still come, and that nobody received are closed.
+   * Pending calls of {@linkcode DescriptorSocket.receive} resolve to `null`. Descriptors that
+   * were not received are closed.
    *
-   * @returns A promise that resolves once the socket is closed; the same one each time.
+   * @returns A promise that resolves when the socket is closed. Each call returns the same one.
    */
   close(): Promise<void> {
     return this.#closed ??= this.#close();
   }
 
   async #close() {
-    // So that receive() sees that it is closed.
+    // Let close() set #closed first, so that pending calls resolve to null.
     await null;
-    this.#receiving.flush();
-    await this.#receiving.finish();
-    if (!this.#sending.isEmpty) await this.#finishSending();
+    this.#receiving.stop();
+    await this.#receiving.pending;
     using libc = this.#libc;
+    if (this.#sending.pending) {
+      // The peer may be closing too: it can finish only if this process reads what it sends.
+      const discarding = new OperationQueue(libc.poller, this.#socket, POLLIN);
+      const sent = new AbortController();
+      discarding.perform(
+        () => libc.read(this.#socket, 64)?.length === 0 || undefined,
+        sent.signal,
+      ).catch(() => {});
+      await this.#sending.pending;
+      sent.abort();
+      await discarding.pending;
+    }
     for (const descriptor of this.#arrived) libc.close(descriptor);
     libc.close(this.#socket);
   }
 
-  /** Drop what comes meanwhile: the peer may be closing too, and have no room left to send. */
-  async #finishSending() {
-    const { poller } = this.#libc;
-    const dropping = new OperationQueue(poller, this.#socket, POLLIN);
-    const sent = new AbortController();
-    dropping.perform(() => {
-      const bytes = this.#libc.receiveBytes(this.#socket, 1);
-      return bytes?.length === 0 ? true : undefined;
-    }, sent.signal);
-    await this.#sending.finish();
-    sent.abort();
-    await dropping.finish();
-  }
-
   /**
-   * Close the socket, as {@linkcode DescriptorSocket.close} does.
+   * Close the socket like {@linkcode DescriptorSocket.close}.
    *
-   * @returns A promise that resolves once the socket is closed.
+   * @returns A promise that resolves when the socket is closed.
    */
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();

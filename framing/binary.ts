@@ -1,4 +1,4 @@
-/** Formats that begin with the length as a binary number. */
+/** Formats that begin with the length of the message as a binary number. */
 
 import {
   checkInteger,
@@ -8,28 +8,27 @@ import {
 } from "./errors.ts";
 import type { Framing, LengthFieldOptions, VarintOptions } from "./types.ts";
 
-/** The largest `lengthFieldOffset` and `initialBytesToStrip`. */
+/** The maximum of `lengthFieldOffset` and `initialBytesToStrip`. */
 const MAX_LENGTH_FIELD_OFFSET = 65_536;
 
 const MAX_FIELD_LENGTH = 8;
 
-/** What is read of a field, or written to it: all framings use it, one after the other. */
+/** The value of a length field while it is read or written, shared by all framings. */
 const field = new DataView(new ArrayBuffer(MAX_FIELD_LENGTH));
 const fieldBytes = new Uint8Array(field.buffer);
 
 const NATIVE_IS_LITTLE = new Uint8Array(new Uint16Array([1]).buffer)[0] === 1;
 
 /**
- * Frame messages by a length field of fixed size, with the options and meanings
- * of Netty's `LengthFieldBasedFrameDecoder`. The default is a native-endian
- * unsigned 32-bit length and then the bytes: what `[n].pack("I")` writes in Ruby
- * and `struct.pack("=I", n)` in Python.
+ * Frame messages by a length field of fixed size, with the options of Netty's
+ * `LengthFieldBasedFrameDecoder`. The default is a native-endian unsigned 32-bit length and then
+ * the message. `[n].pack("I")` in Ruby and `struct.pack("=I", n)` in Python write that length.
  *
  * Encoding is the exact inverse of decoding: the frame of a message is
  * `initialBytesToStrip` zero bytes followed by the message, with the length field
  * then written in place.
  *
- * `lengthField({ endianness: "big" })`, as Tokio's `LengthDelimitedCodec`, Erlang's
+ * `lengthField({ endianness: "big" })`, used by Tokio's `LengthDelimitedCodec`, Erlang's
  * `{packet, 4}` and (below 2 GiB) Python's `multiprocessing.connection`:
  *
  * ```text
@@ -39,8 +38,8 @@ const NATIVE_IS_LITTLE = new Uint8Array(new Uint16Array([1]).buffer)[0] === 1;
  * +-------------+------------+       +------------+
  * ```
  *
- * `lengthField({ lengthFieldLength: 2, endianness: "big", lengthAdjustment: -2 })`, where
- * the length counts itself:
+ * `lengthField({ lengthFieldLength: 2, endianness: "big", lengthAdjustment: -2 })`, a length that
+ * counts itself:
  *
  * ```text
  * frame (10 bytes)                   message (8 bytes)
@@ -50,9 +49,8 @@ const NATIVE_IS_LITTLE = new Uint8Array(new Uint16Array([1]).buffer)[0] === 1;
  * ```
  *
  * `lengthField({ endianness: "big", lengthFieldOffset: 1, lengthAdjustment: -4,
- * initialBytesToStrip: 0 })`, as PostgreSQL: a type, then a length that counts
- * itself; the message is the whole frame, and the four bytes after its type are
- * overwritten when it is sent:
+ * initialBytesToStrip: 0 })`, used by PostgreSQL: a type, then a length that counts itself. The
+ * message is the whole frame; sending overwrites the four bytes after its type:
  *
  * ```text
  * frame (13 bytes)                      message (13 bytes)
@@ -61,11 +59,11 @@ const NATIVE_IS_LITTLE = new Uint8Array(new Uint16Array([1]).buffer)[0] === 1;
  * +-----+-------------+------------+    +-----+-------------+------------+
  * ```
  *
- * Encoding throws {@linkcode FrameTooLargeError} if the field cannot hold the
- * length, and `RangeError` if the message is shorter than the header bytes that it
- * must carry (`initialBytesToStrip` below the header's size). Decoding throws
- * {@linkcode FrameSyntaxError} if the length comes out below zero, and
- * {@linkcode FrameTooLargeError} if it is over `Number.MAX_SAFE_INTEGER`.
+ * Encoding throws {@linkcode FrameTooLargeError} if the field cannot hold the length, and
+ * `RangeError` if the message is shorter than the header bytes that it includes
+ * (`initialBytesToStrip` below the header's size). Decoding throws {@linkcode FrameSyntaxError} if
+ * the length is below zero, and {@linkcode FrameTooLargeError} if it is over
+ * `Number.MAX_SAFE_INTEGER`.
  *
  * Defined by
  * {@link https://netty.io/4.1/api/io/netty/handler/codec/LengthFieldBasedFrameDecoder.html | Netty}.
@@ -82,10 +80,10 @@ const NATIVE_IS_LITTLE = new Uint8Array(new Uint16Array([1]).buffer)[0] === 1;
  * assertEquals(await Array.fromAsync(frames), [new Uint8Array([0, 3, 7, 8, 9])]);
  * ```
  *
- * @param options Where the length field is, and what it counts.
+ * @param options The position and the meaning of the length field.
  * @returns The framing.
  * @throws {RangeError} If a number is out of its range.
- * @throws {TypeError} If `endianness` is none of the three.
+ * @throws {TypeError} If `endianness` is not one of the three values.
  */
 export function lengthField(options: LengthFieldOptions = {}): Framing {
   const { endianness = "native" } = options;
@@ -114,11 +112,11 @@ export function lengthField(options: LengthFieldOptions = {}): Framing {
     (endianness === "native" && NATIVE_IS_LITTLE);
   const before = Math.max(headerLength, strip);
   const messageBytesInHeader = Math.max(headerLength - strip, 0);
-  // What is added to a message's length to get the value of its length field.
+  // The difference between the value of the length field and the length of the message.
   const overhead = strip - headerLength - adjustment;
   const maxValue = Math.min(2 ** (8 * size) - 1, Number.MAX_SAFE_INTEGER);
 
-  // A shorter field is the end of a big-endian one of 8 bytes, or the start of a little-endian one.
+  // A shorter field is the end of an 8-byte big-endian one, or the start of a little-endian one.
   const [skip, high, low] = little
     ? [0, 4, 0]
     : [MAX_FIELD_LENGTH - size, 0, 4];
@@ -151,7 +149,7 @@ export function lengthField(options: LengthFieldOptions = {}): Framing {
       }
       if (value < 0 || message.length < messageBytesInHeader) {
         throw new RangeError(
-          `Cannot send message of ${message.length} bytes: in this framing it has at least ${
+          `Cannot send message of ${message.length} bytes: this framing needs at least ${
             Math.max(messageBytesInHeader, -overhead)
           }`,
         );
@@ -166,7 +164,7 @@ export function lengthField(options: LengthFieldOptions = {}): Framing {
     decodeHeader(bytes, start, end) {
       if (end - start < headerLength) return undefined;
       const value = read(bytes, start + position);
-      // Beyond this the sum below could come out as a wrong number.
+      // Above this, the sum below would not be exact.
       if (value > maxValue) {
         return { messageOffset: strip, messageLength: value };
       }
@@ -185,8 +183,7 @@ export function lengthField(options: LengthFieldOptions = {}): Framing {
 }
 
 /**
- * Frame messages by an unsigned LEB128 length, as protobuf's delimited messages
- * and libp2p do.
+ * Frame messages by an unsigned LEB128 length, like protobuf's delimited messages and libp2p.
  *
  * ```text
  * frame (9 bytes)               message (8 bytes)
@@ -220,7 +217,7 @@ export function lengthField(options: LengthFieldOptions = {}): Framing {
  * assertEquals(frame?.length, 302);
  * ```
  *
- * @param options Whether a length may take more bytes than it needs.
+ * @param options Whether to accept a length that takes more bytes than it needs.
  * @returns The framing.
  */
 export function varint(options: VarintOptions = {}): Framing {
@@ -241,7 +238,7 @@ export function varint(options: VarintOptions = {}): Framing {
       let value = 0;
       for (let i = 0; start + i < end; i++) {
         const byte = bytes[start + i]!;
-        // The tenth byte holds the last one of 64 bits.
+        // The tenth byte holds the last of 64 bits.
         if (i === 9 && byte > 1) {
           throw new FrameSyntaxError(
             `Cannot decode frame: its varint length is over 64 bits, its header reads ${

@@ -11,19 +11,19 @@ import { triggerScavenge } from "./scavenge.ts";
 import type { FrameHeader, Framing, FramingOptions } from "./types.ts";
 
 /**
- * Frames of up to this many bytes are read into a block and copied once they are whole. One
- * read then serves several, and what they are copied to need not be zeroed before.
+ * Frames of up to this many bytes are read into a block and copied once they are complete. One
+ * read then serves several frames, and the memory of the copy is not zeroed first.
  */
 const MAX_COPIED_LENGTH = BLOCK_LENGTH / 2;
 
 /**
- * A longer message is read straight to where it is handed out while at least this many bytes
- * are missing.
+ * A larger message is read directly into its own memory while at least this many bytes are
+ * missing.
  */
 const DIRECT_READ_LENGTH = 32 * 1024;
 
 /**
- * Reads messages out of bytes. Give it bytes by {@linkcode push}, or by {@linkcode readTarget} and
+ * Decodes messages from bytes. Give it bytes by {@linkcode push}, or by {@linkcode readTarget} and
  * {@linkcode advance}, then call {@linkcode next} until it returns `undefined`.
  */
 export class FrameDecoder {
@@ -32,22 +32,22 @@ export class FrameDecoder {
   #trailerLength: number;
 
   readonly #buffer = new ReadBuffer();
-  /** The message that the read which is under way goes into. */
+  /** The message that the pending read goes into. */
   #direct: Uint8Array<ArrayBuffer> | undefined;
 
-  /** Bytes in which no header was found. */
+  /** How many bytes were searched for a header. */
   #scanned = 0;
-  /** The header of the frame that has arrived in part. */
+  /** The header of a frame that has arrived partly. */
   #header: FrameHeader | undefined;
-  /** Its message so far, if that does not stay in `#buffer` until it is whole. */
+  /** Its message so far, unless that stays in `#buffer` until it is complete. */
   #message: Uint8Array<ArrayBuffer> | undefined;
   #filled = 0;
-  /** Whether `#message` is memory of the caller's. */
+  /** Whether `#message` is the caller's memory. */
   #isCallerMemory = false;
-  /** Memory of `#message`, or of the large message that was lent last, to be given back. */
+  /** The pooled memory of `#message`, or of the last large message that was lent. */
   #borrowed: Uint8Array<ArrayBuffer> | undefined;
 
-  /** Where in the stream the current frame begins. */
+  /** The position in the stream at which the current frame begins. */
   #position = 0;
   #isEnded = false;
 
@@ -57,15 +57,15 @@ export class FrameDecoder {
     this.#trailerLength = framing.trailerLength ?? 0;
   }
 
-  /** Whether nothing has arrived that is not decoded: the stream is between frames. */
+  /** Whether the stream is between two frames: everything that arrived is decoded. */
   get isIdle(): boolean {
     const { start, end } = this.#buffer;
     return start === end && this.#header === undefined;
   }
 
   /**
-   * Return memory that the next bytes are best read to. Call it only after
-   * {@linkcode next} returned `undefined`.
+   * Return memory to read the next bytes into. Call it only after {@linkcode next} returned
+   * `undefined`.
    */
   readTarget(): Uint8Array<ArrayBuffer> {
     const message = this.#message;
@@ -76,56 +76,62 @@ export class FrameDecoder {
     return this.#buffer.target(this.isIdle);
   }
 
-  /** So many bytes were read to what {@linkcode readTarget} returned. */
+  /** `length` bytes were read into {@linkcode readTarget}. */
   advance(length: number): void {
     const direct = this.#direct;
     if (direct === undefined) return this.#buffer.advance(length);
     this.#direct = undefined;
     this.#buffer.isBusy = true;
-    // Otherwise it has been forgotten.
+    // Otherwise clear() has dropped it.
     if (direct === this.#message) this.#filled += length;
   }
 
-  /** Take bytes, which must stay as they are until {@linkcode next} returns `undefined`. */
+  /** Take bytes, which must not change until {@linkcode next} returns `undefined`. */
   push(bytes: Uint8Array): void {
     this.#buffer.push(bytes);
   }
 
-  /** The read to what {@linkcode readTarget} returned brought nothing. */
+  /** The read into {@linkcode readTarget} has ended without bytes. */
   endRead(): void {
     this.#direct = undefined;
     this.#buffer.endRead();
   }
 
-  /** No more bytes come. {@linkcode next} throws if they end inside a frame. */
+  /** The stream has ended. {@linkcode next} throws if that was inside a frame. */
   end(): void {
     this.#isEnded = true;
   }
 
-  /** Forget what has arrived. */
+  /** Drop what has arrived. */
   clear(): void {
     this.#scanned = this.#filled = 0;
     this.#header = this.#message = this.#borrowed = undefined;
     this.#buffer.clear();
   }
 
-  /** The receiver asks again: it has no more use for what it was lent. */
-  turn(): void {
+  /** Keep the memory of the last message unchanged until {@linkcode releaseLent}. */
+  lend(): void {
+    this.#buffer.isLent = true;
+  }
+
+  /** Nothing uses the last message any more. */
+  releaseLent(): void {
+    this.#buffer.isLent = false;
     if (this.#borrowed !== undefined && this.#message === undefined) {
       giveMemory(this.#borrowed);
       this.#borrowed = undefined;
     }
-    this.#buffer.turn();
   }
 
   /**
    * Return the next message, or `undefined` if more bytes are needed.
    *
    * @param into Memory for the message. Once a message has begun to arrive in it, `into` is
-   * not looked at again: it may have been transferred.
-   * @param isOwned Without `into`: whether the message gets an `ArrayBuffer` of its own.
-   * Otherwise it is lent, and good until {@linkcode turn}.
-   * @throws {ViewTooShortError} If the message is longer than `into`. It stays.
+   * ignored: it may have been transferred.
+   * @param isOwned Without `into`: whether the message gets its own `ArrayBuffer`. Otherwise it
+   * is valid until the next call of any method, or, after {@linkcode lend}, until
+   * {@linkcode releaseLent}.
+   * @throws {ViewTooShortError} If the message is longer than `into`. The next call gets it.
    */
   next(
     into?: Uint8Array<ArrayBuffer>,
@@ -159,7 +165,7 @@ export class FrameDecoder {
     return message;
   }
 
-  /** Take a frame that has arrived as a whole. */
+  /** Take a frame that has arrived completely. */
   #takeFrame(
     header: FrameHeader,
     into: Uint8Array<ArrayBuffer> | undefined,
@@ -168,17 +174,19 @@ export class FrameDecoder {
     const { messageOffset, messageLength } = header;
     const start = this.#buffer.start + messageOffset;
     const end = start + messageLength;
-    const arrived = this.#buffer.bytes.subarray(start, end);
-    let message = arrived;
-    if (into !== undefined) message = fill(into, arrived);
-    else if (isOwned) message = new Uint8Array(arrived);
-    else this.#buffer.lend();
+    const { bytes } = this.#buffer;
+    const message = into !== undefined
+      ? fill(into, bytes.subarray(start, end))
+      // Half of the time that new Uint8Array(bytes.subarray(start, end)) takes.
+      : isOwned
+      ? bytes.slice(start, end)
+      : bytes.subarray(start, end);
     this.#endFrame(header, message, end);
     if (into === undefined && isOwned) triggerScavenge(messageLength);
     return message;
   }
 
-  /** Move what has arrived to `message`; whether the frame is whole. */
+  /** Move what has arrived to `message`. Returns whether the frame is complete. */
   #fillMessage(message: Uint8Array, header: FrameHeader): boolean {
     const { bytes, start } = this.#buffer;
     const missing = message.length - this.#filled;
@@ -231,7 +239,7 @@ export class FrameDecoder {
       if (scansMessage) throw this.#tooLarge();
       const shown = quote(bytes.subarray(start, start + maxHeaderLength));
       throw new FrameSyntaxError(
-        `Cannot decode frame: its header is over ${maxHeaderLength} bytes, it reads ${shown}`,
+        `Cannot decode frame: its header is longer than ${maxHeaderLength} bytes, it reads ${shown}`,
         { offset: this.#position + maxHeaderLength },
       );
     }
@@ -240,13 +248,13 @@ export class FrameDecoder {
     }
     if (this.#frameLength(header) === 0) {
       throw new TypeError(
-        "Cannot decode frame: the framing says it has 0 bytes",
+        "Cannot decode frame: according to its framing it has 0 bytes",
       );
     }
     return available < header.messageOffset ? undefined : header;
   }
 
-  /** However the bytes were split, this says the same. */
+  /** The error does not depend on how the bytes were split. */
   #tooLarge(header?: FrameHeader): FrameTooLargeError {
     const maxFrameLength = this.#maxFrameLength;
     const isCounted = header !== undefined && !this.#framing.scansMessage;
@@ -255,11 +263,13 @@ export class FrameDecoder {
     const what = isCounted ? "header" : "frame";
     const { bytes, start } = this.#buffer;
     const end = start + (isCounted ? header.messageOffset : length);
-    const reads = end > start
-      ? `, its ${what} reads ${quote(bytes.subarray(start, end))}`
+    const shown = bytes.subarray(start, end);
+    const reads = end > start ? `, its ${what} reads ${quote(shown)}` : "";
+    const hint = isCounted && isForeign(shown)
+      ? ". Do both sides use the same framing?"
       : "";
     return new FrameTooLargeError(
-      `Cannot receive message of ${size} bytes: maxFrameLength is ${maxFrameLength}${reads}`,
+      `Cannot receive message of ${size} bytes: maxFrameLength is ${maxFrameLength}${reads}${hint}`,
       { length, maxFrameLength },
     );
   }
@@ -287,7 +297,7 @@ export class FrameDecoder {
     }
   }
 
-  /** A framing knows offsets in the frame, the caller wants them in the stream. */
+  /** A framing counts offsets from the start of the frame, the caller from that of the stream. */
   #locate(error: unknown): unknown {
     if (!(error instanceof FrameSyntaxError)) return error;
     return new FrameSyntaxError(error.message, {
@@ -307,14 +317,23 @@ export class FrameDecoder {
       this.#borrowed = takeMemory(length);
       return this.#borrowed.subarray(0, length);
     } catch (cause) {
-      // maxFrameLength may be over what an ArrayBuffer can have.
+      // maxFrameLength may be more than an ArrayBuffer can hold.
       const error = new FrameTooLargeError(
-        `Cannot receive message of ${length} bytes: there is no memory for it`,
+        `Cannot receive message of ${length} bytes: out of memory`,
         { length, maxFrameLength: length - 1 },
       );
       throw Object.assign(error, { cause });
     }
   }
+}
+
+/**
+ * Whether the header of a message that is too large looks like another framing: text, or a length
+ * in the other byte order.
+ */
+function isForeign(header: Uint8Array): boolean {
+  return header[0] === 0 || header.at(-1) === 0 ||
+    header.every((byte) => byte >= 0x09 && byte < 0x7f);
 }
 
 function checkView(view: Uint8Array, length: number) {

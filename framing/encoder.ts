@@ -1,9 +1,9 @@
 import { FrameTooLargeError, maxFrameLengthOf } from "./errors.ts";
 import type { Framing, FramingOptions } from "./types.ts";
 
-/** Writes messages as frames, into memory that the caller has. */
+/** Encodes messages as frames. */
 export class FrameEncoder {
-  /** The most bytes that a frame has besides its message. */
+  /** The maximum number of bytes in a frame besides its message. */
   readonly maxOverhead: number;
   readonly #framing: Framing;
   readonly #maxFrameLength: number;
@@ -18,7 +18,7 @@ export class FrameEncoder {
     this.maxOverhead = framing.maxHeaderLength + this.#trailerLength;
     if (this.#trailerLength > 0 && !framing.encodeTrailer) {
       throw new TypeError(
-        "Cannot use framing: it has a trailerLength, and no encodeTrailer()",
+        "Cannot use framing: it has a trailerLength but no encodeTrailer()",
       );
     }
   }
@@ -32,7 +32,7 @@ export class FrameEncoder {
     }
   }
 
-  /** Write the frame at `start`, where there is room, and return where it ends. */
+  /** Write the frame at `start`, and return the position after it. */
   encodeInto(message: Uint8Array, bytes: Uint8Array, start: number): number {
     this.#checkLength(message);
     const rest = this.#messageBytesInHeader;
@@ -53,7 +53,7 @@ export class FrameEncoder {
     return end < bytes.length ? bytes.slice(0, end) : bytes;
   }
 
-  /** Return header, message and trailer; nothing of the message is copied. */
+  /** Return header, message and trailer. Does not copy the message. */
   encodeParts(message: Uint8Array): [Uint8Array, Uint8Array, Uint8Array] {
     this.#checkLength(message);
     const header = new Uint8Array(this.#framing.maxHeaderLength);

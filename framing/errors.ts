@@ -1,24 +1,24 @@
 import type { FramingOptions } from "./types.ts";
 
 /**
- * A header, or a message to send, is over {@linkcode FramingOptions.maxFrameLength},
- * or over what the header can express.
+ * A header, or a message to send, is over {@linkcode FramingOptions.maxFrameLength} or over what
+ * the header can express.
  */
 export class FrameTooLargeError extends RangeError {
   /** The name of the error: `"FrameTooLargeError"`. */
   override readonly name = "FrameTooLargeError";
   /**
-   * Bytes of the message that is too large. Above `Number.MAX_SAFE_INTEGER`
-   * it is rounded.
+   * The length in bytes of the message that is too large; rounded above
+   * `Number.MAX_SAFE_INTEGER`.
    */
   readonly length: number;
-  /** Bytes that a message may have here. */
+  /** The maximum length of a message in bytes. */
   readonly maxFrameLength: number;
 
   /**
    * Construct a new instance.
    *
-   * @param message What was being done, and what was wrong.
+   * @param message What failed, and why.
    * @param details The length of the message and the limit, both in bytes.
    */
   constructor(
@@ -32,23 +32,23 @@ export class FrameTooLargeError extends RangeError {
 }
 
 /**
- * The stream holds bytes that no frame can begin with, a frame lacks its
- * trailer, or its length is below zero.
+ * The stream contains bytes that no frame can begin with, or a frame whose trailer is missing or
+ * whose length is below zero.
  */
 export class FrameSyntaxError extends SyntaxError {
   /** The name of the error: `"FrameSyntaxError"`. */
   override readonly name = "FrameSyntaxError";
   /**
-   * Position of the offending byte: bytes from the start of the stream. A
-   * {@linkcode Framing} that throws this error counts from the start of the
-   * frame, and the decoder adds where in the stream the frame begins.
+   * The position of the offending byte, from the start of the stream. A {@linkcode Framing} that
+   * throws this error counts from the start of the frame; the decoder adds the position of the
+   * frame.
    */
   readonly offset: number;
 
   /**
    * Construct a new instance.
    *
-   * @param message What was being done, and what was wrong.
+   * @param message What failed, and why.
    * @param details The position of the offending byte.
    */
   constructor(message: string, details: { offset: number }) {
@@ -61,18 +61,18 @@ export class FrameSyntaxError extends SyntaxError {
 export class TruncatedFrameError extends Error {
   /** The name of the error: `"TruncatedFrameError"`. */
   override readonly name = "TruncatedFrameError";
-  /** Bytes of the frame that arrived: header, message and trailer. */
+  /** How many bytes of the frame arrived: header, message and trailer. */
   readonly received: number;
   /**
-   * Bytes that the whole frame has: header, message and trailer. `undefined` if
-   * the stream ended inside the header.
+   * The length of the whole frame in bytes: header, message and trailer. `undefined` if the
+   * stream ended inside the header.
    */
   readonly expected: number | undefined;
 
   /**
    * Construct a new instance.
    *
-   * @param message What was being done, and what was wrong.
+   * @param message What failed, and why.
    * @param details How many bytes of the frame arrived, and how many it has.
    */
   constructor(
@@ -85,13 +85,13 @@ export class TruncatedFrameError extends Error {
   }
 }
 
-/** The view given for a message is too short: the message stays for the next call. */
+/** The view for a message is too short. The next call gets the message. */
 export class ViewTooShortError extends FrameTooLargeError {}
 
-/** Bytes shown by {@linkcode quote}. */
+/** The number of bytes that {@linkcode quote} shows. */
 const MAX_QUOTED = 60;
 
-/** Show bytes in an error message: ASCII as it is, anything else escaped. */
+/** Show bytes in an error message: ASCII unchanged, anything else escaped. */
 export function quote(bytes: Uint8Array): string {
   let text = "";
   for (const byte of bytes.subarray(0, MAX_QUOTED)) {
@@ -107,7 +107,7 @@ export function quote(bytes: Uint8Array): string {
 /** Default of {@linkcode FramingOptions.maxFrameLength}: 64 MiB. */
 const DEFAULT_MAX_FRAME_LENGTH = 64 * 1024 * 1024;
 
-/** Check an option that is a whole number. */
+/** Check an option that is an integer. */
 export function checkInteger(
   name: string,
   value: number,

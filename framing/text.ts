@@ -1,4 +1,4 @@
-/** Formats that are text around the message: its length in decimal digits, or what ends it. */
+/** Formats with text around the message: its length in decimal digits, or a delimiter. */
 
 import { FrameSyntaxError, quote } from "./errors.ts";
 import type { DelimiterOptions, Framing } from "./types.ts";
@@ -13,7 +13,7 @@ const COLON = 0x3a;
 /** Decimal digits of `Number.MAX_SAFE_INTEGER`. */
 const MAX_DIGITS = 16;
 
-/** Write ASCII text at `start`, and return how many bytes it took. */
+/** Write ASCII text at `start`, and return its length. */
 function encodeAscii(text: string, bytes: Uint8Array, start: number): number {
   for (let i = 0; i < text.length; i++) bytes[start + i] = text.charCodeAt(i);
   return text.length;
@@ -30,9 +30,8 @@ function encodeAscii(text: string, bytes: Uint8Array, start: number): number {
  * +------+------------+-----+     +------------+
  * ```
  *
- * Decoding throws {@linkcode FrameSyntaxError} if there is anything but digits
- * before the colon, a leading zero, more than 16 digits, or no comma after the
- * message, and {@linkcode FrameTooLargeError} if the length is over
+ * Decoding throws {@linkcode FrameSyntaxError} if the length is not made of digits, has a
+ * leading zero or more than 16 digits, or if no comma follows the message; and {@linkcode FrameTooLargeError} if the length is over
  * `Number.MAX_SAFE_INTEGER`.
  *
  * Defined by {@link https://cr.yp.to/proto/netstrings.txt | D. J. Bernstein}.
@@ -80,7 +79,7 @@ export function netstring(): Framing {
         }
         if (byte < ZERO || byte > NINE) {
           throw fail(
-            `a digit${i > 0 ? " or colon" : ""} was wanted at its byte ${i}`,
+            `its byte ${i} is not a digit${i > 0 ? " or colon" : ""}`,
             i,
           );
         }
@@ -97,9 +96,9 @@ export function netstring(): Framing {
     checkTrailer(_message, bytes, start, { messageOffset, messageLength }) {
       if (bytes[start] === COMMA) return;
       throw new FrameSyntaxError(
-        `Cannot decode netstring: no comma stands after its message but ${
+        `Cannot decode netstring: the byte after its message is ${
           quote(bytes.subarray(start, start + 1))
-        }`,
+        }, not a comma`,
         { offset: messageOffset + messageLength },
       );
     },
@@ -112,42 +111,49 @@ const MAX_HEADER_BLOCK_LENGTH = 4096;
 const HEADER = /^([!#$%&'*+\-.^_`|~0-9A-Za-z]+):([^\r\n]*)$/;
 const DIGITS = /^[ \t]*[0-9]+[ \t]*$/;
 
-function syntaxError(message: string, line: Uint8Array, offset: number) {
+function syntaxError(
+  message: string,
+  line: Uint8Array,
+  offset: number,
+  hint = "",
+) {
   return new FrameSyntaxError(
-    `Cannot decode header block: ${message}: ${quote(line)}`,
+    `Cannot decode header block: ${message}: ${quote(line)}${hint}`,
     { offset },
   );
 }
 
 const NO_HEADER = "a line is not of the form `name: value`";
+const HINT =
+  ". Does the program log to its standard output, or use another framing?";
 
-/** What no text has: of the control characters all but those that lay it out or color it. */
+/** Whether text never holds this byte: all control characters except layout and color. */
 function isBinary(byte: number): boolean {
   return (byte < 0x20 && !(byte >= 0x09 && byte <= 0x0d) && byte !== 0x1b) ||
     byte === 0x7f;
 }
 
 /**
- * Throw if a line is binary data, which may never end it.
+ * Throw if a line is binary data, in which a line feed may never come.
  *
  * @param start Where the frame begins.
  * @param at Where the line begins.
- * @param from From where on it has not been looked at.
+ * @param from The first byte that was not checked before.
  */
 function checkText(bytes: Uint8Array, start: number, at: number, from = at) {
   for (let i = Math.max(at, from); i < bytes.length; i++) {
     const byte = bytes[i] ?? 0;
     if (byte === LINE_FEED) return;
     if (!isBinary(byte)) continue;
-    // The value of a header may hold it.
+    // The value of a header may hold any byte.
     if (bytes.subarray(at, i).includes(COLON)) return;
-    throw syntaxError(NO_HEADER, bytes.subarray(at, i + 1), at - start);
+    throw syntaxError(NO_HEADER, bytes.subarray(at, i + 1), at - start, HINT);
   }
 }
 
 /**
- * Frame messages by a header block with a `Content-Length`, as the Language Server
- * Protocol and the Debug Adapter Protocol do.
+ * Frame messages by a header block with a `Content-Length`, like the Language Server Protocol
+ * and the Debug Adapter Protocol.
  *
  * ```text
  * frame (29 bytes)                                    message (8 bytes)
@@ -156,13 +162,14 @@ function checkText(bytes: Uint8Array, start: number, at: number, from = at) {
  * +---------------------------------+------------+     +------------+
  * ```
  *
- * Any order of headers and any letter case is understood, and headers other than
- * `Content-Length` (`Content-Type`) are ignored. Decoding throws
- * {@linkcode FrameSyntaxError} as soon as a line is not a header (a program that logs to
- * its standard output: the error shows the line) or begins with binary data, if there is
- * not exactly one `Content-Length` of plain digits, or if the block, with the empty line
- * that ends it, is over 4096 bytes; and {@linkcode FrameTooLargeError} if the length is over
- * `Number.MAX_SAFE_INTEGER`.
+ * Headers can be in any order and any letter case. Headers other than `Content-Length`
+ * (such as `Content-Type`) are ignored.
+ *
+ * Decoding throws {@linkcode FrameSyntaxError} as soon as a line is not a header, for example
+ * because a program logs to its standard output: the error shows the line. It also throws if a
+ * line begins with binary data, if there is not exactly one `Content-Length` of plain digits, or
+ * if the block, with the empty line at its end, is over 4096 bytes. It throws
+ * {@linkcode FrameTooLargeError} if the length is over `Number.MAX_SAFE_INTEGER`.
  *
  * Defined by the
  * {@link https://microsoft.github.io/language-server-protocol/specifications/lsp/3.17/specification/#baseProtocol | Language Server Protocol}.
@@ -196,7 +203,7 @@ export function contentLength(): Framing {
       const arrived = bytes.subarray(0, limit);
       let messageLength: number | undefined;
       let at = start;
-      // Lines are parsed once more only when another one is complete.
+      // Parse the lines again only when another one is complete.
       if (arrived.indexOf(LINE_FEED, start + scanned) === -1) {
         at = Math.max(start, arrived.lastIndexOf(LINE_FEED) + 1);
       }
@@ -222,7 +229,7 @@ export function contentLength(): Framing {
         if (!header) {
           checkText(arrived, start, at);
           const wrong = isEnded ? NO_HEADER : "a line does not end in \\r\\n";
-          throw syntaxError(wrong, line, offset);
+          throw syntaxError(wrong, line, offset, HINT);
         }
         at = lineFeed + 1;
         const [, name = "", value = ""] = header;
@@ -241,12 +248,12 @@ export function contentLength(): Framing {
   };
 }
 
-/** The longest delimiter in bytes. */
+/** The maximum length of a delimiter in bytes. */
 const MAX_DELIMITER_LENGTH = 64;
 
 /**
- * Frame messages by a delimiter after each, as JSON lines and the Model Context Protocol
- * do with a line feed, and Chrome's debugging pipe does with a zero byte.
+ * Frame messages by a delimiter after each one. JSON lines and the Model Context Protocol use a
+ * line feed, Chrome's debugging pipe a zero byte.
  *
  * ```text
  * frame (9 bytes)            message (8 bytes)
@@ -255,12 +262,14 @@ const MAX_DELIMITER_LENGTH = 64;
  * +------------+------+      +------------+
  * ```
  *
- * A carriage return before a line feed stays part of the message, which JSON does not
- * mind. Sending throws `RangeError` for a message that holds the delimiter, or that ends
- * with its beginning so that the delimiter would be found too early; nothing is written.
- * Decoding throws {@linkcode FrameTooLargeError} as soon as `maxFrameLength` bytes and a
- * delimiter's length have come without a delimiter. Its cost is linear in the bytes,
- * however small the chunks.
+ * A carriage return before a line feed stays part of the message; JSON ignores it.
+ *
+ * Sending throws `RangeError` if the message contains the delimiter, or ends with its beginning
+ * so that the delimiter would be found too early. Nothing is written.
+ *
+ * Decoding throws {@linkcode FrameTooLargeError} as soon as `maxFrameLength` bytes and the length
+ * of a delimiter have arrived without a delimiter. Its cost is linear in the number of bytes,
+ * however small the chunks are.
  *
  * Defined by {@link https://jsonlines.org | JSON Lines} and
  * {@link https://modelcontextprotocol.io/specification/2025-06-18/basic/transports#stdio | MCP}.
@@ -280,10 +289,10 @@ const MAX_DELIMITER_LENGTH = 64;
  * );
  * ```
  *
- * @param options The delimiter, and what bytes without one are.
+ * @param options The delimiter, and how to treat bytes without one.
  * @returns The framing.
- * @throws {RangeError} If the delimiter is not of 1 to 64 bytes.
- * @throws {TypeError} If `delimiter` is no string and no `Uint8Array`, or `unterminated`
+ * @throws {RangeError} If the delimiter is not 1 to 64 bytes long.
+ * @throws {TypeError} If `delimiter` is neither a string nor a `Uint8Array`, or `unterminated`
  * is neither `"error"` nor `"message"`.
  */
 export function delimiter(options: DelimiterOptions = {}): Framing {
@@ -324,7 +333,7 @@ export function delimiter(options: DelimiterOptions = {}): Framing {
       }
       if (at === -1 || at === message.length) return 0;
       throw new RangeError(
-        `Cannot send message of ${message.length} bytes: it holds the delimiter at byte ${at}`,
+        `Cannot send message of ${message.length} bytes: it contains the delimiter at byte ${at}`,
       );
     },
     encodeTrailer(_message, bytes, start) {
@@ -355,7 +364,7 @@ function bytesOf(delimiter: string | Uint8Array): Uint8Array {
     : delimiter.slice();
   if (bytes.length === 0 || bytes.length > MAX_DELIMITER_LENGTH) {
     throw new RangeError(
-      `Cannot use delimiter of ${bytes.length} bytes: 1 to ${MAX_DELIMITER_LENGTH} are wanted`,
+      `Cannot use delimiter of ${bytes.length} bytes: it must have 1 to ${MAX_DELIMITER_LENGTH}`,
     );
   }
   return bytes;

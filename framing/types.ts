@@ -1,4 +1,4 @@
-/** What {@linkcode Framing.decodeHeader} found: where in its frame the message is. */
+/** The result of {@linkcode Framing.decodeHeader}: the position of the message in its frame. */
 export interface FrameHeader {
   /**
    * Bytes from the start of the frame to the start of the message: 0 to
@@ -6,17 +6,16 @@ export interface FrameHeader {
    */
   messageOffset: number;
   /**
-   * Bytes of the message, 0 or more. Whatever is over
-   * {@linkcode FramingOptions.maxFrameLength} fails, so a number too large to be
-   * exact may be given as it is.
+   * The length of the message in bytes, 0 or more. It does not have to be exact above
+   * {@linkcode FramingOptions.maxFrameLength}, where decoding fails.
    */
   messageLength: number;
 }
 
 /**
- * How a frame is laid out: a header that tells the length of the message, the
- * message, and perhaps a trailer of fixed length. A format without a length sets
- * {@linkcode Framing.scansMessage} and looks for the end of the message itself.
+ * The layout of a frame: a header with the length of the message, the message, and optionally a
+ * trailer of fixed length. A format without a length sets {@linkcode Framing.scansMessage} and
+ * finds the end of the message itself.
  *
  * ```text
  * +---------------------+--------- ... ---------+---------------+
@@ -25,10 +24,9 @@ export interface FrameHeader {
  * +---------------------+--------- ... ---------+---------------+
  * ```
  *
- * {@linkcode lengthField}, {@linkcode varint}, {@linkcode netstring},
- * {@linkcode contentLength} and {@linkcode delimiter} make the common ones. Implement
- * this interface for a format of your own. A framing keeps no state about a stream:
- * one object can serve many streams at once.
+ * {@linkcode lengthField}, {@linkcode varint}, {@linkcode netstring}, {@linkcode contentLength}
+ * and {@linkcode delimiter} create the common ones. Implement this interface for your own format.
+ * A framing has no state: one object can serve many streams at once.
  *
  * @example A magic number in the header and a checksum after the message
  * ```ts
@@ -87,32 +85,30 @@ export interface FrameHeader {
  */
 export interface Framing {
   /**
-   * The most bytes that may stand before a message, 1 or more (0 or more with
-   * {@linkcode Framing.scansMessage}). Decoding fails with
-   * {@linkcode FrameSyntaxError} if {@linkcode Framing.decodeHeader} asks for more
-   * than this.
+   * The maximum number of bytes before a message, 1 or more (0 or more with
+   * {@linkcode Framing.scansMessage}). Decoding fails with {@linkcode FrameSyntaxError} if
+   * {@linkcode Framing.decodeHeader} needs more.
    */
   readonly maxHeaderLength: number;
   /**
-   * Bytes after each message.
+   * The number of bytes after each message.
    *
    * @default {0}
    */
   readonly trailerLength?: number | undefined;
   /**
-   * How many of the message's first bytes {@linkcode Framing.encodeHeader}
-   * writes itself, as a part of the header: a format whose message includes
-   * (parts of) its header.
+   * For formats whose message includes a part of its header: how many of the message's first
+   * bytes {@linkcode Framing.encodeHeader} writes itself.
    *
    * @default {0}
    */
   readonly messageBytesInHeader?: number | undefined;
   /**
-   * Whether no header tells how long a message is, so that
-   * {@linkcode Framing.decodeHeader} has to see all of a frame to find its end.
-   * It is then called with more and more bytes, up to a frame whose message has
-   * {@linkcode FramingOptions.maxFrameLength} bytes: if it has not found the end
-   * by then, decoding fails with {@linkcode FrameTooLargeError}.
+   * Whether the header does not contain the length of the message, so that
+   * {@linkcode Framing.decodeHeader} needs the whole frame to find its end. It is then called
+   * with more and more bytes. If it does not find the end of a message of up to
+   * {@linkcode FramingOptions.maxFrameLength} bytes, decoding fails with
+   * {@linkcode FrameTooLargeError}.
    *
    * @default {false}
    */
@@ -121,35 +117,33 @@ export interface Framing {
    * Write the header of a frame.
    *
    * @param message The message that follows the header.
-   * @param bytes Where to write. What is there before is not zeros.
-   * @param start Position in `bytes` to write at; `maxHeaderLength` bytes are
-   * free there.
+   * @param bytes The memory to write to. It is not zeroed.
+   * @param start The position in `bytes` to write at; `maxHeaderLength` bytes are free there.
    * @returns The length of the header in bytes.
    * @throws {FrameTooLargeError} If the header cannot express the length.
    * @throws {RangeError} If the message is too short for this format.
    */
   encodeHeader(message: Uint8Array, bytes: Uint8Array, start: number): number;
   /**
-   * Write the trailer of a frame: needed where `trailerLength` is above 0.
+   * Write the trailer of a frame. Required if `trailerLength` is above 0.
    *
    * @param message The message before the trailer.
-   * @param bytes Where to write.
-   * @param start Position in `bytes` to write `trailerLength` bytes at.
+   * @param bytes The memory to write to.
+   * @param start The position in `bytes` to write `trailerLength` bytes at.
    */
   encodeTrailer?(message: Uint8Array, bytes: Uint8Array, start: number): void;
   /**
    * Read the header of a frame.
    *
-   * @param bytes What has arrived, among other things.
-   * @param start Position in `bytes` at which the frame begins.
-   * @param end Position in `bytes` after the last byte that has arrived.
-   * @param scanned How many of these bytes the last call for this frame was given,
-   * which returned `undefined`; 0 at the first call. A search can resume there, so
-   * that its cost is linear.
-   * @returns Where the message is, or `undefined` if the header has not arrived
-   * as a whole: the call is repeated with more bytes.
-   * @throws {FrameSyntaxError} If no frame begins with these bytes, with an
-   * offset from the start of the frame.
+   * @param bytes Memory that holds the bytes that have arrived.
+   * @param start The position in `bytes` at which the frame begins.
+   * @param end The position in `bytes` after the last byte that has arrived.
+   * @param scanned How many of these bytes the previous call for this frame was given; 0 at the
+   * first call. A search can resume there, so that its cost is linear.
+   * @returns The position of the message, or `undefined` if the header has not arrived
+   * completely: the call is repeated with more bytes.
+   * @throws {FrameSyntaxError} If no frame begins with these bytes. Its offset counts from the
+   * start of the frame.
    */
   decodeHeader(
     bytes: Uint8Array,
@@ -158,13 +152,13 @@ export interface Framing {
     scanned?: number,
   ): FrameHeader | undefined;
   /**
-   * Tell what the bytes before the end of the stream stand for, when they are no whole
-   * frame. Without this method they are a {@linkcode TruncatedFrameError}.
+   * Interpret an incomplete frame at the end of the stream. Without this method it is a
+   * {@linkcode TruncatedFrameError}.
    *
-   * @param bytes What has arrived, among other things.
-   * @param start Position in `bytes` at which the frame begins.
-   * @param end Position in `bytes` after the last byte: at least `start + 1`.
-   * @returns Where the last message is, which then has no trailer, or `undefined` for a
+   * @param bytes Memory that holds the bytes that have arrived.
+   * @param start The position in `bytes` at which the frame begins.
+   * @param end The position in `bytes` after the last byte: at least `start + 1`.
+   * @returns The position of the last message, which has no trailer, or `undefined` for a
    * {@linkcode TruncatedFrameError}.
    */
   decodeEnd?(
@@ -176,11 +170,11 @@ export interface Framing {
    * Check the trailer of a frame.
    *
    * @param message The message before the trailer.
-   * @param bytes What has arrived, among other things.
-   * @param start Position in `bytes` of the trailer: `trailerLength` bytes.
-   * @param header What {@linkcode Framing.decodeHeader} returned.
-   * @throws {FrameSyntaxError} If the trailer is wrong, with an offset from
-   * the start of the frame.
+   * @param bytes Memory that holds the bytes that have arrived.
+   * @param start The position in `bytes` of the trailer: `trailerLength` bytes.
+   * @param header The result of {@linkcode Framing.decodeHeader}.
+   * @throws {FrameSyntaxError} If the trailer is wrong. Its offset counts from the start of the
+   * frame.
    */
   checkTrailer?(
     message: Uint8Array,
@@ -190,18 +184,17 @@ export interface Framing {
   ): void;
 }
 
-/** Options that all encoders and decoders of frames take. */
+/** Options of all encoders and decoders of frames. */
 export interface FramingOptions {
   /**
-   * How a frame is laid out.
+   * The layout of a frame.
    *
    * @default {lengthField()}
    */
   framing?: Framing | undefined;
   /**
-   * The most bytes that a message may have, in either direction: an integer of
-   * 0 or more. Decoding never takes more memory than this, and a constant, on the
-   * word of a header.
+   * The maximum length of a message in bytes, in either direction: an integer of 0 or more. A
+   * header never makes decoding allocate more than this plus a constant.
    *
    * @default {67_108_864}
    */
@@ -211,33 +204,32 @@ export interface FramingOptions {
 /** Options for {@linkcode lengthField}. */
 export interface LengthFieldOptions {
   /**
-   * Bytes of the length field: an integer from 1 to 8, unsigned.
+   * The size of the unsigned length field in bytes: an integer from 1 to 8.
    *
    * @default {4}
    */
   lengthFieldLength?: number | undefined;
   /**
-   * Order of the length field's bytes. `"native"` is the order of the machine.
+   * The byte order of the length field. `"native"` is the order of the machine.
    *
    * @default {"native"}
    */
   endianness?: "native" | "big" | "little" | undefined;
   /**
-   * Bytes before the length field: an integer from 0 to 65536.
+   * The number of bytes before the length field: an integer from 0 to 65536.
    *
    * @default {0}
    */
   lengthFieldOffset?: number | undefined;
   /**
-   * Added to the value of the length field to get the number of bytes that
-   * follow it: a safe integer, negative where the field counts what is before
-   * its own end too.
+   * Added to the value of the length field to get the number of bytes that follow it: a safe
+   * integer, negative if the field also counts itself or bytes before it.
    *
    * @default {0}
    */
   lengthAdjustment?: number | undefined;
   /**
-   * Bytes dropped from the front of a decoded frame: an integer from 0 to 65536.
+   * The number of bytes removed from the front of a decoded frame: an integer from 0 to 65536.
    *
    * @default {lengthFieldOffset + lengthFieldLength}
    */
@@ -247,8 +239,8 @@ export interface LengthFieldOptions {
 /** Options for {@linkcode varint}. */
 export interface VarintOptions {
   /**
-   * Whether a received length may take more bytes than it needs: `88 80 00` for 8.
-   * protobuf and Go read such lengths, libp2p forbids them.
+   * Whether to accept a length that takes more bytes than it needs: `88 80 00` for 8. protobuf
+   * and Go accept such lengths, libp2p forbids them.
    *
    * @default {false}
    */
@@ -258,15 +250,15 @@ export interface VarintOptions {
 /** Options for {@linkcode delimiter}. */
 export interface DelimiterOptions {
   /**
-   * What stands after each message: a string, which is sent as UTF-8, or bytes. 1 to 64
+   * The delimiter after each message: a string, which is encoded as UTF-8, or bytes. 1 to 64
    * bytes.
    *
    * @default {"\n"}
    */
   delimiter?: string | Uint8Array | undefined;
   /**
-   * What bytes at the end of the stream without a delimiter after them are: an error
-   * ({@linkcode TruncatedFrameError}), or the last message.
+   * Whether bytes without a delimiter at the end of the stream are an error
+   * ({@linkcode TruncatedFrameError}) or the last message.
    *
    * @default {"error"}
    */

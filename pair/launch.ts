@@ -1,7 +1,7 @@
 /** What is needed to start a child: checks, its environment, and errors that say what to do. */
 
 import type { AnySerialization } from "../channel.ts";
-import { checkLimits } from "../channel/sending.ts";
+import { checkLimits } from "../channel/message_writer.ts";
 import {
   type Address,
   DEBUG_VARIABLE,

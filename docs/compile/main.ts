@@ -2,7 +2,7 @@ import { connectToParent, json, spawn } from "@socketpair/socketpair";
 
 async function runParent() {
   await using child = await spawn(Deno.execPath(), {
-    // Not compiled, Deno.execPath() is deno
+    // When not compiled, Deno.execPath() is deno
     args: Deno.build.standalone
       ? ["child"]
       : ["run", "-A", import.meta.filename ?? "", "child"],

@@ -1,7 +1,7 @@
 import type { Connection } from "@socketpair/socketpair/channel";
 import type { Socket } from "node:net";
 
-/** Let a channel use a socket that was made with `allowHalfOpen: true`. */
+/** Adapt a socket that was created with `allowHalfOpen: true`. */
 export function connectionOf(socket: Socket): Connection {
   let failure = new Error("The socket was closed");
   let wake = () => {};

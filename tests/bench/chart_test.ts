@@ -77,7 +77,6 @@ function fullReport(): Report {
           },
         }))
     ),
-    floors: [],
   };
 }
 

@@ -1,7 +1,7 @@
 /** Which panels a report is drawn as: all of them, and three for the README. */
 
 import { type Dot, draw, type Panel, type Row } from "./chart.ts";
-import { IDLE, TOTAL } from "./floors.ts";
+import { IDLE, TOTAL } from "./goals.ts";
 import { type Report, type Result, resultOf, show } from "./results.ts";
 import { CHANNELS } from "./workloads.ts";
 

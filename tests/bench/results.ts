@@ -33,17 +33,6 @@ export interface Failure {
   readonly reason: string;
 }
 
-/** What holds or fails: a ratio, or a number that must be at most so much. */
-export interface Verdict {
-  readonly what: string;
-  readonly measured: number;
-  readonly floor?: number;
-  /** What a program of the same work by hand gives, if that is less than the floor. */
-  readonly limit?: string;
-  readonly ceiling?: number;
-  readonly holds: boolean;
-}
-
 export interface Report {
   readonly command: string;
   readonly date: string;
@@ -56,7 +45,6 @@ export interface Report {
   readonly peers: Readonly<Record<string, string>>;
   readonly workloads: Readonly<Record<string, MeasuredWorkload>>;
   readonly results: readonly Result[];
-  readonly floors: readonly Verdict[];
 }
 
 /** A report in the form that this version writes, or `undefined` if there is none. */

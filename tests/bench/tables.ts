@@ -1,15 +1,15 @@
-/** A report as text: in the terminal, and as the tables of `docs/performance.md`. */
+/** Writes a report as text: in the terminal, and as the tables of the pages in {@linkcode FIGURES}. */
 
+import { IDLE, judge, TOTAL } from "./goals.ts";
 import {
   ratioOf,
   type Report,
   type Result,
   resultOf,
   show,
-  type Verdict,
 } from "./results.ts";
 
-/** Rows of cells, the first column to the left, the others to the right. */
+/** Aligns rows of cells: the first column to the left, the others to the right. */
 function table(rows: readonly (readonly string[])[]): string {
   const widths: number[] = [];
   for (const row of rows) {
@@ -30,7 +30,7 @@ function markdown(rows: readonly (readonly string[])[]): string {
     .join("\n");
 }
 
-/** The row of ours that the others are compared with. */
+/** Finds our peer that the others are compared with. */
 function oursOf(those: readonly Result[]): string | undefined {
   return those.find(({ peer }) => peer.startsWith("ours"))?.peer;
 }
@@ -68,22 +68,20 @@ export function describeWorkload(report: Report, key: string): string {
   } s)\n${table(rowsOf(report, key))}`;
 }
 
-function verdictRows(floors: readonly Verdict[]) {
+function goalRows({ results }: Report) {
   return [
-    ["", "measured", "wanted", ""],
-    ...floors.map(({ what, measured, floor, limit, ceiling, holds }) => [
+    ["", "measured", "goal", ""],
+    ...judge(results).map(({ what, measured, wanted, isReached }) => [
       what,
       measured.toFixed(2),
-      floor === undefined
-        ? `at most ${ceiling}`
-        : `at least ${floor}${limit ? `, or ${limit}` : ""}`,
-      holds ? "holds" : "FAILS",
+      wanted,
+      isReached ? "" : "missed",
     ]),
   ];
 }
 
-export function describeFloors({ floors }: Report): string {
-  return `Floors\n${table(verdictRows(floors))}`;
+export function describeGoals(report: Report): string {
+  return `Goals\n${table(goalRows(report))}`;
 }
 
 export function describeRun(report: Report): string {
@@ -106,7 +104,7 @@ export function describeRun(report: Report): string {
 const BEGIN = "<!-- figures: deno task bench --report -->";
 const END = "<!-- end of figures -->";
 
-/** What the page says of how long one message takes. */
+/** How long one message takes. */
 function costRows({ results }: Report) {
   const ways: Record<string, string> = {
     "`receive()`": "ours",
@@ -136,32 +134,59 @@ function costRows({ results }: Report) {
   ];
 }
 
-/** Put the figures of a report into the page, between the two comments. */
-export function insertFigures(page: string, report: Report): string {
+/** What many channels in one process carry, and the memory that they use. */
+function channelRows({ results, workloads }: Report) {
+  const channels = Object.entries(workloads)
+    .filter(([key]) => key.startsWith("channels-"));
+  return [
+    ["", "messages/s", "by hand, messages/s", IDLE, TOTAL],
+    ...channels.map(([key, { title }]) => {
+      const ours = resultOf(results, key, "ours-channels");
+      const byHand = resultOf(results, key, "deno-conns");
+      return [
+        title.split(" in ")[0] ?? key,
+        show(ours?.median ?? NaN),
+        show(byHand?.median ?? NaN),
+        ours?.memory?.[IDLE]?.toFixed(1) ?? "",
+        ours?.memory?.[TOTAL]?.toFixed(0) ?? "",
+      ];
+    }),
+  ];
+}
+
+function describeMachine({ machine, versions, date }: Report): string {
+  return `${machine}; ${Object.values(versions).join(", ")}; ${
+    date.slice(0, 10)
+  }.`;
+}
+
+/** The pages that have figures, and what stands there between the two comments. */
+export const FIGURES: Record<string, (report: Report) => string> = {
+  "docs/performance.md": (report) =>
+    [
+      describeMachine(report),
+      markdown(costRows(report)),
+      'Many channels in one process, with both ends in it. "By hand" is a loop over `Deno.Conn` without frames:',
+      markdown(channelRows(report)),
+    ].join("\n\n"),
+  "tests/bench/README.md": (report) =>
+    [
+      describeMachine(report),
+      markdown(goalRows(report)),
+      ...Object.entries(report.workloads).flatMap(([key, { title }]) => [
+        `### ${title}`,
+        markdown(rowsOf(report, key)),
+      ]),
+    ].join("\n\n"),
+};
+
+/** Puts figures into a page, between the two comments. */
+export function insertFigures(page: string, figures: string): string {
   const [begin, end] = [page.indexOf(BEGIN), page.indexOf(END)];
   if (begin === -1 || end < begin) {
     throw new Error(`Cannot insert figures: the page has no ${BEGIN}, ${END}`);
   }
-  const channels = Object.keys(report.workloads)
-    .filter((key) => key.startsWith("channels-"));
-  const sections = [
-    `${report.machine}; ${Object.values(report.versions).join(", ")}; ${
-      report.date.slice(0, 10)
-    }.`,
-    markdown(costRows(report)),
-    "Many channels in one process, both ends of each:",
-    markdown(channels.flatMap((key, i) => {
-      const [heading = [], ...rows] = rowsOf(report, key);
-      const title = report.workloads[key]?.title.split(" in ")[0] ?? key;
-      const named = rows.map(([peer, ...cells]) => [
-        `${title}: ${peer}`,
-        ...cells,
-      ]);
-      return i === 0 ? [heading, ...named] : named;
-    })),
-    "What must hold (`tests/bench/floors.ts`), and whether it did in this run:",
-    markdown(verdictRows(report.floors)),
-  ];
-  return page.slice(0, begin + BEGIN.length) + "\n\n" +
-    sections.join("\n\n") + "\n\n" + page.slice(end);
+  return `${page.slice(0, begin + BEGIN.length)}\n\n${figures}\n\n${
+    page.slice(end)
+  }`;
 }

@@ -119,7 +119,7 @@ Deno.test("Channel.abort() tells streams the reason", async () => {
   assertEquals([cancelled, aborted], ["enough", "enough"]);
 });
 
-Deno.test("Channel.abort() drops what is queued and closes the connection at once", async () => {
+Deno.test("Channel.abort() drops queued messages and closes the connection immediately", async () => {
   const [left, right] = await socketPair();
   const channel = new Channel(left);
   channel.send(A);

@@ -6,7 +6,7 @@ import { A, B, C, frame, numbered } from "./messages.ts";
 import { idle, isPending, reasonOf, turnOfEventLoop } from "./promises.ts";
 import { testOver } from "./stream_pairs.ts";
 
-Deno.test("Channel reads nothing for nobody", async () => {
+Deno.test("Channel reads nothing while no call waits", async () => {
   const conn = new FakeConn();
   const channel = new Channel(conn);
   await idle();

@@ -130,7 +130,7 @@ Deno.test("Channel.receive() is not upset by a serialization that uses the chann
 });
 
 testOver(
-  "Channel.readable ends at a bad message, and the channel goes on",
+  "Channel.readable ends at a bad message, and the channel stays open",
   async (left, right) => {
     const a = new Channel(left);
     const b = new Channel(right, { serialization: text() });

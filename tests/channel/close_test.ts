@@ -10,10 +10,10 @@ import { socketPair } from "../../pair.ts";
 import { FakeConn, heldSink } from "./fake_conn.ts";
 import { A, B, frame, numbered, STRINGS } from "./messages.ts";
 import { idle, isPending } from "./promises.ts";
-import { testOver } from "./stream_pairs.ts";
+import { tcpPair, testOver, tlsPair, TRANSPORTS } from "./stream_pairs.ts";
 
 testOver(
-  "Channel.closeWrite() ends sending, and receiving goes on",
+  "Channel.closeWrite() ends sending, and receiving continues",
   async (left, right) => {
     const a = new Channel(left, STRINGS);
     const b = new Channel(right, STRINGS);
@@ -107,7 +107,7 @@ testOver(
   },
 );
 
-Deno.test("Channel.close() drops what has arrived", async () => {
+Deno.test("Channel.close() drops messages that have arrived", async () => {
   const conn = new FakeConn();
   const channel = new Channel(conn);
   const received = channel.receive();
@@ -122,7 +122,7 @@ Deno.test("Channel.close() drops what has arrived", async () => {
 });
 
 testOver(
-  "Channel.close() lets a peer that is busy sending read what is queued",
+  "Channel.close() lets a peer that is busy sending read queued messages",
   async (left, right) => {
     const a = new Channel(left);
     const b = new Channel(right);
@@ -139,7 +139,7 @@ testOver(
 );
 
 testOver(
-  "Channel.close() lets a peer that is busy sending read what is queued, after receiving was cancelled",
+  "Channel.close() lets a peer that is busy sending read queued messages, after receiving was cancelled",
   async (left, right) => {
     const a = new Channel(left);
     const b = new Channel(right);
@@ -150,7 +150,7 @@ testOver(
       await b.send(message);
       return await b.receive();
     }
-    // b may as well have been told that nobody receives what it sends.
+    // b may also have been notified that a does not receive.
     const [received] = await Promise.all([
       answer().catch(() => b.receive()),
       a.close(),
@@ -195,6 +195,23 @@ testOver(
     await Promise.all([serve(), ask()]);
     assertEquals(order, ["received 7", "answered", "told"]);
   },
+);
+
+testOver(
+  "Channel closes without an error after the peer has closed, if nothing is left to send",
+  async (left, right) => {
+    const a = new Channel(left, STRINGS);
+    const b = new Channel(right, STRINGS);
+    a.send("taco cat");
+    a.closeWrite();
+    assertEquals(await Array.fromAsync(b), ["taco cat"]);
+    await a.close();
+    await b.flush();
+    await b.closeWrite();
+    await b.close();
+    await b.closed;
+  },
+  { ...TRANSPORTS, TCP: tcpPair, TLS: tlsPair },
 );
 
 testOver("Channel is closed by await using", async (left, right) => {

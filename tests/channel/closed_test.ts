@@ -45,7 +45,7 @@ testOver(
   },
 );
 
-Deno.test("Channel.closed sees the peer die while nobody receives", async () => {
+Deno.test("Channel.closed rejects when the peer dies while no call waits", async () => {
   const [left, right] = await socketPair();
   const channel = new Channel(left);
   await channel.send(A);
@@ -68,7 +68,7 @@ Deno.test("Channel.closed rejects with the first failure", async () => {
 });
 
 testOver(
-  "Channel.closed takes no message from those who receive",
+  "Channel.closed takes no message from receive()",
   async (left, right) => {
     const a = new Channel(left);
     const b = new Channel(right);
@@ -94,7 +94,7 @@ function peer(gone: Promise<Failure | undefined>): Peer {
   };
 }
 
-Deno.test("Channel.closed settles once the peer is known to have gone and what had arrived was read", async () => {
+Deno.test("Channel.closed settles when the peer has gone and its messages were read", async () => {
   const failure = new Error("crash");
   for (const reason of [undefined, failure]) {
     const conn = new FakeConn();

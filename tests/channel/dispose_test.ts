@@ -54,7 +54,7 @@ testOver(
   },
 );
 
-Deno.test("Channel[Symbol.asyncDispose]() leaves a failure that nobody has heard of in closed", async () => {
+Deno.test("Channel[Symbol.asyncDispose]() leaves an unreported failure in closed", async () => {
   const failure = new Deno.errors.BrokenPipe("Broken pipe");
   const conn = new FakeConn();
   const channel = new Channel(conn);

@@ -47,7 +47,7 @@ for (
     ],
   ] as const
 ) {
-  Deno.test(`Channel receives what comes before ${name}, and then fails`, async () => {
+  Deno.test(`Channel receives messages before ${name}, and then fails`, async () => {
     const [left, right] = await socketPair();
     const good = new Channel(left, options);
     good.send(A);
@@ -115,7 +115,7 @@ function assertSystemError(reason: unknown) {
   );
 }
 
-Deno.test("Channel receives what arrived before the peer died, then the error of the failed write", async () => {
+Deno.test("Channel receives messages that arrived before the peer died, then the error of the failed write", async () => {
   const [left, right] = await socketPair();
   const channel = new Channel(left);
   await channel.send(C);
@@ -145,7 +145,7 @@ Deno.test("Channel receives what arrived before the peer died, then the error of
   }
 });
 
-Deno.test("Channel receives what arrived before the peer died, then the error of the read", async () => {
+Deno.test("Channel receives messages that arrived before the peer died, then the error of the read", async () => {
   const [left, right] = await socketPair();
   const channel = new Channel(left);
   await channel.send(C);
@@ -172,7 +172,7 @@ Deno.test("Channel.send() to a peer that has left gives BrokenPipe, and close() 
   await assertRejects(() => channel.closed, Deno.errors.BrokenPipe);
 });
 
-Deno.test("Channel.close() rejects when what is queued cannot be written", async () => {
+Deno.test("Channel.close() rejects if queued messages cannot be written", async () => {
   const [left, right] = await socketPair();
   const channel = new Channel(left);
   const sent = channel.send(numbered(5_000_000));
@@ -199,7 +199,7 @@ Deno.test("Channel.send() that waits rejects when the peer dies", async () => {
   assertSystemError(await reasonOf(channel.close()));
 });
 
-Deno.test("Channel goes on receiving when the peer receives no more", async () => {
+Deno.test("Channel continues receiving when the peer has stopped", async () => {
   const [left, right] = transformStreams();
   const channel = new Channel(left);
   const reason = new Error("enough");

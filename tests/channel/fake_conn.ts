@@ -37,7 +37,7 @@ class Calls<A, R> {
   }
 }
 
-/** A `Deno.Conn` of which the test plays the operating system. */
+/** A `Deno.Conn` for which the test acts as the operating system. */
 export class FakeConn implements DuplexStream {
   readonly reads = new Calls<Uint8Array, number | null>();
   readonly writes = new Calls<Uint8Array, number>();
@@ -92,7 +92,7 @@ export class FakeConn implements DuplexStream {
     }
   }
 
-  /** Take what is written next. */
+  /** Take the bytes of the next write. */
   async take(): Promise<Uint8Array> {
     const { argument, resolve } = await this.writes.next();
     const bytes = argument.slice();
@@ -100,7 +100,7 @@ export class FakeConn implements DuplexStream {
     return bytes;
   }
 
-  /** Take what is written until then. */
+  /** Take the bytes of all writes until the promise settles. */
   async takeUntil(promise: Promise<unknown>): Promise<Uint8Array> {
     const chunks = [];
     while (await isPending(promise)) chunks.push(await this.take());
@@ -108,7 +108,7 @@ export class FakeConn implements DuplexStream {
   }
 }
 
-/** A sink that takes a chunk when the test says so. */
+/** A sink that takes a chunk when the test resolves the write. */
 export function heldSink(): {
   writable: WritableStream<Uint8Array>;
   writes: Calls<Uint8Array, void>;

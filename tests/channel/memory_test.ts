@@ -52,7 +52,7 @@ for (
     "bytes({ borrow: true })": bytes({ borrow: true }),
   })
 ) {
-  Deno.test(`Channel does not keep what it has lent, by ${name}, while calls overlap`, async () => {
+  Deno.test(`Channel does not keep borrowed memory of ${name} while calls overlap`, async () => {
     const conn = new FakeConn();
     const channel = new Channel<unknown>(conn, { serialization });
     let received = channel.receive();
@@ -65,7 +65,7 @@ for (
       target.set(sent);
       resolve(sent.length);
       await received;
-      // There is always one who waits
+      // One call always waits
       [received, next] = [next, channel.receive()];
       if (i % 100 > 0) continue;
       peak = Math.max(peak, Deno.memoryUsage().external - before);
@@ -76,7 +76,7 @@ for (
   });
 }
 
-Deno.test("Channel takes little memory where many channels send short messages at once", async () => {
+Deno.test("Channel takes little memory if many channels send short messages together", async () => {
   const conns = Array.from({ length: 1000 }, () => new FakeConn());
   const channels = conns.map((conn) => new Channel(conn));
   const before = Deno.memoryUsage().external;
@@ -86,7 +86,7 @@ Deno.test("Channel takes little memory where many channels send short messages a
   assertEquals(conns.map(({ writes }) => writes.count), conns.map(() => 1));
   assertLessOrEqual((after - before) / MIB, 8);
 
-  // What is sent meanwhile is in other memory than what is being written.
+  // Messages sent during a write are in other memory.
   sent.push(...channels.map((channel) => channel.send(B)));
   for (const conn of conns) assertEquals(await conn.take(), frame(A));
   for (const conn of conns) assertEquals(await conn.take(), frame(B));

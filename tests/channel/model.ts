@@ -13,7 +13,7 @@ export const MAX_FRAME_LENGTH = 300 * 1024;
 export const PREFIX_LENGTH = 5;
 const BAD = 0xff;
 
-/** What is thrown for a message that cannot be deserialized. */
+/** The error for a message that cannot be deserialized. */
 export class BadMessage extends Error {
   constructor(readonly bytes: Uint8Array) {
     super("Cannot receive message: it is bad");
@@ -51,9 +51,9 @@ export function numberOf(bytes: Uint8Array): number {
   return new DataView(bytes.buffer, bytes.byteOffset).getUint32(0);
 }
 
-/** What the contract says about one end of a channel. */
+/** The contract for one end of a channel. */
 export class EndModel {
-  /** What send() has accepted. */
+  /** The messages that send() has accepted. */
   readonly sent: Message[] = [];
   /** Calls that take a message each, or none. */
   asks = 0;
@@ -117,7 +117,7 @@ export class End {
   readonly calls: Call[] = [];
   readonly abortReason = new Error("The end was aborted");
   readonly signalReason = new Error("The receive() was aborted");
-  /** What had been written for sure when this end was aborted. */
+  /** The messages that had certainly been written when this end was aborted. */
   writtenAtAbort = 0;
   readonly #iterator: AsyncIterableIterator<Uint8Array>;
   readonly #reader: ReadableStreamDefaultReader<Uint8Array>;
@@ -233,7 +233,7 @@ export class End {
     this.ask(model, "abortable", 0);
     await pause(turns);
     this.signal();
-    // Whoever looks at closed reads meanwhile.
+    // Reading `closed` makes the channel read, too.
     for (let turn = 0; turn < 3; turn++) await pause(Infinity);
     let outcome;
     do {

@@ -123,13 +123,13 @@ async function checkReceived(
   );
   if (!model.isReceiving) return;
   if (!peer.isAborted) assertEquals(received.length, peer.sent.length);
-  // What has been written cannot be taken back from the system.
+  // Bytes that were written cannot be taken back.
   else if (isSocket) {
     assertLessOrEqual(peerEnd.writtenAtAbort, received.length);
   }
 }
 
-/** A pipe that gives what is written to it in pieces, one for each pull. */
+/** A pipe that divides its bytes into pieces, one for each pull. */
 function pipe(type: "bytes" | "default", lengthOfPiece: () => number) {
   let source:
     | ReadableByteStreamController
@@ -257,7 +257,7 @@ for (const [transport, connect] of Object.entries(TRANSPORTS)) {
           await checkReceived(b, modelB, a, modelA, isSocket);
         },
       ),
-      // What hangs is a failure too: with a limit it tells by which steps.
+      // A hang is a failure, too: with a time limit fast-check shows the steps.
       { seed: 4, numRuns: 60, timeout: 5_000 },
     );
   });

@@ -1,3 +1,5 @@
+import { Buffer } from "node:buffer";
+import { Readable } from "node:stream";
 import {
   assert,
   assertEquals,
@@ -15,7 +17,13 @@ import {
 } from "../../framing.ts";
 import { FakeConn } from "./fake_conn.ts";
 import { A, B, C, frame, header, numbered, STRINGS } from "./messages.ts";
-import { idle, isPending, promptly, reasonOf } from "./promises.ts";
+import {
+  idle,
+  isPending,
+  promptly,
+  reasonOf,
+  turnOfEventLoop,
+} from "./promises.ts";
 import { bytePipe, testOver, transformStreams } from "./stream_pairs.ts";
 
 testOver(
@@ -68,7 +76,7 @@ Deno.test("Channel.receive() settles in call order", async () => {
   channel.abort();
 });
 
-Deno.test("Channel.receive() that is aborted leaves those before and behind it waiting", async () => {
+Deno.test("Channel.receive() that is aborted does not affect calls before and after it", async () => {
   const [left, right] = transformStreams();
   const a = new Channel(left, STRINGS);
   const b = new Channel(right, STRINGS);
@@ -137,6 +145,76 @@ Deno.test("Channel.receive() forgets its signal", async () => {
   b.abort();
 });
 
+Deno.test("Channel.receive() removes no listener of a signal that has aborted", async () => {
+  const [left, right] = transformStreams();
+  const b = new Channel(right);
+  const controller = new AbortController();
+  const { signal } = controller;
+  const removed: unknown[] = [];
+  // Each call searches all listeners: together they would take quadratic time.
+  signal.removeEventListener = (_type: string, listener: unknown) =>
+    void removed.push(listener);
+  const received = Array.from({ length: 10 }, () => b.receive({ signal }));
+  controller.abort();
+  for (const each of received) await assertRejects(() => each, DOMException);
+  assertEquals(removed, []);
+  b.abort();
+  new Channel(left).abort();
+});
+
+/** Byte streams that end without an answer to a pending BYOB read. */
+const CLOSED_SOURCES: Record<string, () => ReadableStream<Uint8Array>> = {
+  "closes in pull()"() {
+    const chunks = [frame(A)];
+    return new ReadableStream({
+      type: "bytes",
+      pull(controller) {
+        const chunk = chunks.shift();
+        if (chunk) controller.enqueue(chunk);
+        else controller.close();
+      },
+    });
+  },
+  "closes while a read is pending"() {
+    const read = Promise.withResolvers<void>();
+    return new ReadableStream({
+      type: "bytes",
+      start: (controller) => controller.enqueue(frame(A)),
+      async pull(controller) {
+        // Not part of pull(), as in a source that pushes.
+        read.promise.then(() => controller.close());
+        await turnOfEventLoop();
+        read.resolve();
+      },
+    });
+  },
+  "is a Node stream"() {
+    const source = Readable.from([Buffer.from(frame(A))]);
+    // The types of node:stream lack `type`.
+    const options = { strategy: undefined, type: "bytes" };
+    return Readable.toWeb(source, options);
+  },
+};
+
+for (const [name, makeReadable] of Object.entries(CLOSED_SOURCES)) {
+  Deno.test(`Channel finds the end of a byte stream that ${name}`, async () => {
+    for (const way of ["receive", "iterate", "watch"] as const) {
+      const channel = new Channel({
+        readable: makeReadable(),
+        writable: new WritableStream(),
+      });
+      channel.closeWrite();
+      if (way === "iterate") {
+        assertEquals(await Array.fromAsync(channel), [A]);
+      } else {
+        assertEquals(await channel.receive(), A);
+        if (way === "receive") assertEquals(await channel.receive(), null);
+      }
+      await channel.closed;
+    }
+  });
+}
+
 /** A stream of which the test says what it gives, and when. */
 interface Source {
   stream: DuplexStream;
@@ -174,7 +252,7 @@ for (const [sourceName, makeSource] of Object.entries(SOURCES)) {
     ] as const
   ) {
     for (const kind of ["receive", "receiveInto"] as const) {
-      Deno.test(`Channel.${kind}() goes on where an aborted receive() stopped, inside ${where}, over ${sourceName}`, async () => {
+      Deno.test(`Channel.${kind}() continues where an aborted receive() stopped, inside ${where}, over ${sourceName}`, async () => {
         const message = numbered(length);
         const bytes = concat(
           await Array.fromAsync(
@@ -210,7 +288,7 @@ for (const [sourceName, makeSource] of Object.entries(SOURCES)) {
 }
 
 for (const end of ["closes", "resets"] as const) {
-  Deno.test(`Channel.receive() gets what arrived after one was aborted and before the peer ${end}, with closed looked at`, async () => {
+  Deno.test(`Channel.receive() gets a message that arrived after another call was aborted and before the peer ${end}, while closed is watched`, async () => {
     const conn = new FakeConn();
     const channel = new Channel(conn);
     const { closed } = channel;

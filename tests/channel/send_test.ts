@@ -1,12 +1,23 @@
 import { Buffer } from "node:buffer";
-import { assert, assertEquals, assertStrictEquals } from "@std/assert";
+import {
+  assert,
+  assertEquals,
+  assertRejects,
+  assertStrictEquals,
+} from "@std/assert";
 import { concat } from "@std/bytes";
 import { Channel, json } from "../../channel.ts";
+import { TruncatedFrameError } from "../../framing.ts";
 import { socketPair } from "../../pair.ts";
 import { FakeConn, heldSink } from "./fake_conn.ts";
 import { A, B, frame, numbered } from "./messages.ts";
 import { idle, isPending, promptly } from "./promises.ts";
-import { testOver, transformStreams } from "./stream_pairs.ts";
+import {
+  tcpPair,
+  testOver,
+  tlsPair,
+  transformStreams,
+} from "./stream_pairs.ts";
 
 Deno.test("Channel.send() serializes at the call", async () => {
   const [left, right] = transformStreams();
@@ -117,7 +128,7 @@ Deno.test("Channel.send() gives streams memory that it does not write to again",
   channel.abort();
 });
 
-Deno.test("Channel.send() does not write to what a Deno.Conn is writing", async () => {
+Deno.test("Channel.send() does not change bytes that a Deno.Conn is writing", async () => {
   const conn = new FakeConn();
   const channel = new Channel(conn);
   const expected = [];
@@ -179,7 +190,7 @@ Deno.test("Channel.send() with a highWaterMark of 0 resolves when the message is
   channel.abort();
 });
 
-Deno.test("Channel.send() does not wait for what a flush() before it waits for", async () => {
+Deno.test("Channel.send() does not wait for an earlier flush()", async () => {
   const { writable, writes } = heldSink();
   const channel = new Channel(
     { readable: new ReadableStream(), writable },
@@ -209,22 +220,30 @@ Deno.test("Channel.send() writes small messages that are sent together in one wr
   await channel.flush();
   assertEquals(conn.writes.count, 1);
 
-  // One after the other, and through the web stream, they are together too.
+  // Awaited one after the other, and through the web stream: the first, then all others.
+  const [first, ...others] = messages.map(frame);
+  assert(first);
   for (const message of messages) await channel.send(message);
-  assertEquals(await conn.take(), concat(messages.map(frame)));
+  assertEquals(await conn.take(), first);
+  assertEquals(await conn.take(), concat(others));
   const writer = channel.writable.getWriter();
   for (const message of messages) await writer.write(message);
-  assertEquals(await conn.take(), concat(messages.map(frame)));
+  assertEquals(await conn.take(), first);
+  assertEquals(await conn.take(), concat(others));
   await channel.flush();
-  assertEquals(conn.writes.count, 3);
+  assertEquals(conn.writes.count, 5);
   channel.abort();
 });
 
-Deno.test("Channel.send() writes the first message before its sender goes on", async () => {
+Deno.test("Channel.send() writes a lone message before its sender continues", async () => {
   const conn = new FakeConn();
   const channel = new Channel(conn);
-  await channel.send(Uint8Array.of(1));
-  assertEquals(conn.writes.count, 1);
+  for (let count = 1; count <= 3; count++) {
+    await channel.send(A);
+    assertEquals(conn.writes.count, count);
+    await conn.take();
+    await channel.flush();
+  }
   channel.abort();
 });
 
@@ -238,6 +257,72 @@ Deno.test("Channel.send() joins messages up to 64 KiB, and does not divide them"
   await channel.flush();
   channel.abort();
 });
+
+const VANISHED =
+  "Cannot send message: its buffer was transferred or resized before send() resolved";
+
+/** Ways in which the bytes of a message vanish. */
+const VANISH: Record<string, (buffer: ArrayBuffer) => void> = {
+  "is transferred": (buffer) => void buffer.transfer(),
+  "shrinks": (buffer) => buffer.resize(buffer.byteLength - 1),
+};
+
+for (const [name, vanish] of Object.entries(VANISH)) {
+  const makeMessage = (length: number) =>
+    new Uint8Array(new ArrayBuffer(length, { maxByteLength: length })).fill(1);
+
+  testOver(
+    `Channel fails, and its peer receives no wrong message, if a message ${name} before send() resolves`,
+    async (left, right) => {
+      const a = new Channel(left);
+      const b = new Channel(right);
+      const before = a.send(numbered(400_000));
+      assertEquals(await b.receive(), numbered(400_000));
+      await before;
+      const message = makeMessage(1_000_000);
+      const sent = a.send(message);
+      vanish(message.buffer);
+      const later = a.send(numbered(10));
+      for (const promise of [sent, later, a.closed, a.receive()]) {
+        await assertRejects(() => promise, TypeError, VANISHED);
+      }
+      await assertRejects(() => b.receive(), TruncatedFrameError);
+      b.abort();
+    },
+    { "Unix socket": socketPair, TCP: tcpPair, TLS: tlsPair },
+  );
+
+  Deno.test(`Channel fails if a message ${name} after a part of it was written`, async () => {
+    const conn = new FakeConn();
+    const channel = new Channel(conn);
+    const message = makeMessage(1_000_000);
+    const sent = channel.send(message);
+    await conn.take(); // the header
+    const { resolve } = await conn.writes.next();
+    vanish(message.buffer);
+    resolve(400_000);
+    await assertRejects(() => sent, TypeError, VANISHED);
+    assertEquals(conn.closes, 1);
+    assertEquals(conn.writes.count, 2);
+  });
+
+  testOver(
+    `Channel.send() copies a message that ${name} if its sender does not wait`,
+    async (left, right) => {
+      const a = new Channel(left, { highWaterMark: 10_000_000 });
+      const b = new Channel(right);
+      for (const length of [10, 100_000, 1_000_000]) {
+        const message = makeMessage(length);
+        const sent = a.send(message);
+        vanish(message.buffer);
+        assertEquals(await b.receive(), new Uint8Array(length).fill(1));
+        await sent;
+      }
+      a.abort();
+      b.abort();
+    },
+  );
+}
 
 testOver(
   "Channel.flush() resolves when everything queued has been written",
@@ -257,7 +342,7 @@ testOver(
   },
 );
 
-Deno.test("Channel.flush() waits for what was sent before it only", async () => {
+Deno.test("Channel.flush() waits only for messages sent before it", async () => {
   const conn = new FakeConn();
   const channel = new Channel(conn);
   channel.send(A);

@@ -15,6 +15,7 @@ import {
   text,
 } from "../../channel.ts";
 import { assertError, channels, encoder, end } from "./serialized_channels.ts";
+import { transformStreams } from "./stream_pairs.ts";
 
 const cycle: { self?: unknown } = {};
 cycle.self = cycle;
@@ -286,6 +287,20 @@ Deno.test("Channel rejects with what a serialization of a user's own throws, and
   await end(ours, theirs);
 });
 
+Deno.test("Channel constructor throws for a serialization that is not called", () => {
+  const [stream] = transformStreams();
+  const options = JSON.parse("{}");
+  for (const [name, serialization] of Object.entries({ text, json, bytes })) {
+    options.serialization = serialization;
+    assertThrows(
+      () => new Channel(stream, options),
+      TypeError,
+      `Cannot use serialization: it is a function, call it: ${name}()`,
+    );
+  }
+  assert(!stream.readable.locked);
+});
+
 Deno.test("Channel sends nothing that a serialization of a user's own makes no bytes of, and goes on", async () => {
   let made: unknown;
   const serialization: Serialization<unknown> = {
@@ -298,7 +313,7 @@ Deno.test("Channel sends nothing that a serialization of a user's own makes no b
     await assertRejects(
       () => ours.send(0),
       TypeError,
-      "Cannot send message: its serialization made no Uint8Array of it",
+      "Cannot send message: its serialization did not return a Uint8Array",
     );
   }
   made = encoder.encode("taco cat");

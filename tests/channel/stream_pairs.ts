@@ -3,7 +3,7 @@ import { socketPair } from "../../pair.ts";
 
 type Pair = [DuplexStream, DuplexStream];
 
-/** What is written comes out of a byte stream, in the very memory it was written in. */
+/** A byte stream that passes on each chunk in the same memory. */
 export function bytePipe(): DuplexStream {
   let source: ReadableByteStreamController;
   let sink: WritableStreamDefaultController;

@@ -7,7 +7,13 @@ import {
 import { Channel, json } from "../../channel.ts";
 import { FakeConn } from "./fake_conn.ts";
 import { A, STRINGS } from "./messages.ts";
-import { idle, isPending, promptly, reasonOf } from "./promises.ts";
+import {
+  idle,
+  isPending,
+  promptly,
+  reasonOf,
+  turnOfEventLoop,
+} from "./promises.ts";
 import { testOver, transformStreams } from "./stream_pairs.ts";
 
 testOver(
@@ -82,6 +88,85 @@ testOver(
     b.abort();
   },
 );
+
+/** Ways to give up a read of a stream, without cancelling it. */
+const GIVE_UP: Record<
+  string,
+  (readable: ReadableStream<unknown>) => Promise<unknown>
+> = {
+  async "releaseLock()"(readable) {
+    const reader = readable.getReader();
+    const read = reader.read().catch(() => {});
+    await idle();
+    reader.releaseLock();
+    await read;
+  },
+  async "an aborted pipe"(readable) {
+    const controller = new AbortController();
+    const piped = readable.pipeTo(new WritableStream(), {
+      signal: controller.signal,
+      preventCancel: true,
+    });
+    await idle();
+    controller.abort();
+    await assertRejects(() => piped);
+  },
+  async "a pipe whose destination failed"(readable) {
+    let destination: WritableStreamDefaultController;
+    const piped = readable.pipeTo(
+      new WritableStream({ start: (c) => void (destination = c) }),
+      { preventCancel: true },
+    );
+    await idle();
+    destination!.error(new Error("The disk is full"));
+    await assertRejects(() => piped, Error, "The disk is full");
+  },
+};
+
+for (const [name, giveUp] of Object.entries(GIVE_UP)) {
+  testOver(
+    `Channel.readable takes no message after ${name}`,
+    async (left, right) => {
+      const a = new Channel(left, STRINGS);
+      const b = new Channel(right, STRINGS);
+      // Messages that arrive before anything else is requested stay for receive().
+      await giveUp(b.readable);
+      a.send("1");
+      await a.flush();
+      await turnOfEventLoop();
+      assertEquals(await b.receive(), "1");
+
+      // A later receive(), and a later reader, are served in the order of their requests.
+      await giveUp(b.readable);
+      const received = b.receive();
+      const reader = b.readable.getReader();
+      const read = reader.read();
+      for (const message of ["2", "3", "4", "5"]) a.send(message);
+      a.closeWrite();
+      assertEquals(await received, "2");
+      assertEquals(await read, { value: "3", done: false });
+      reader.releaseLock();
+      assertEquals(await Array.fromAsync(b), ["4", "5"]);
+      a.abort();
+      b.abort();
+    },
+  );
+
+  testOver(
+    `Channel.readable gives the next reader the next message after ${name}`,
+    async (left, right) => {
+      const a = new Channel(left, STRINGS);
+      const b = new Channel(right, STRINGS);
+      await giveUp(b.readable);
+      const reading = Array.fromAsync(b.readable);
+      for (const message of ["1", "2"]) a.send(message);
+      a.closeWrite();
+      assertEquals(await reading, ["1", "2"]);
+      a.abort();
+      b.abort();
+    },
+  );
+}
 
 testOver(
   "Channel stays open when a loop over it is left early",
@@ -164,7 +249,7 @@ Deno.test("Channel.writable.abort() is abort()", async () => {
   new Channel(right).abort();
 });
 
-Deno.test("Channel.writable.abort() does not wait for what waits", async () => {
+Deno.test("Channel.writable.abort() does not wait for pending calls", async () => {
   for (const waiting of ["write", "close"] as const) {
     const conn = new FakeConn();
     const channel = new Channel(conn, { highWaterMark: 0 });
@@ -235,7 +320,7 @@ Deno.test("Channel.readable fails when the channel does", async () => {
   new Channel(right).abort();
 });
 
-Deno.test("Channel.readable and writable fail at a bad message, and the channel goes on", async () => {
+Deno.test("Channel.readable and writable fail at a bad message, and the channel stays open", async () => {
   const [left, right] = transformStreams();
   const a = new Channel<unknown>(left, { serialization: json() });
   const b = new Channel(right);

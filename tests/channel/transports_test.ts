@@ -67,7 +67,7 @@ Deno.test("Channel never touches readable and writable of a Deno.Conn", async ()
   assertEquals(conn.closes, 1);
 });
 
-Deno.test("Channel writes again what a Deno.Conn has not taken", async () => {
+Deno.test("Channel writes again the bytes that a Deno.Conn did not take", async () => {
   const conn = new FakeConn();
   const channel = new Channel(conn);
   const flushed = channel.send(numbered(10)).then(() => channel.flush());

@@ -11,20 +11,20 @@ async function outputOf(args: string[]): Promise<string> {
 }
 
 Deno.test({
-  name: "descriptors.ts throws where FFI is not permitted in full",
+  name: "descriptors.ts throws without unrestricted --allow-ffi",
   ignore,
   async fn() {
     const message =
-      "NotCapable: Cannot use descriptors: it requires ffi access in full, run again with the --allow-ffi flag";
+      "NotCapable: Cannot use descriptors: that requires unrestricted ffi access, run again with the --allow-ffi flag";
     assertEquals(await outputOf(["unavailable.ts"]), message);
     const partly = ["--allow-ffi=/nowhere", "unavailable.ts"];
     assertEquals(await outputOf(partly), message);
   },
 });
 
-Deno.test("descriptors.ts throws on another system", async () => {
+Deno.test("descriptors.ts throws on other systems", async () => {
   assertEquals(
     await outputOf(["--allow-ffi", "unavailable.ts", "windows"]),
-    `NotSupported: Cannot use descriptors on windows (${Deno.build.arch}): Linux and macOS can`,
+    `NotSupported: Cannot use descriptors on windows (${Deno.build.arch}): only Linux and macOS are supported`,
   );
 });

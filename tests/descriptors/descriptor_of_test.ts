@@ -27,7 +27,7 @@ for (const hostname of ["127.0.0.1", "::1", "::"]) {
       const address = server.address();
       assert(address !== null && typeof address === "object");
       const { port } = address;
-      // Over IPv4 where the listener takes both
+      // Over IPv4 if the listener accepts both
       const target = hostname === "::" ? "127.0.0.1" : hostname;
       const accepted = once(server, "connection");
       const client = net.connect(port, target);
@@ -60,7 +60,7 @@ for (const hostname of ["127.0.0.1", "::1", "::"]) {
 }
 
 Deno.test({
-  name: "descriptorOf() tells addresses with the same port apart",
+  name: "descriptorOf() distinguishes addresses with the same port",
   ignore: Deno.build.os !== "linux", // others have 127.0.0.1 only
   fn() {
     using first = Deno.listen({ hostname: "127.0.0.1", port: 0 });
@@ -70,7 +70,7 @@ Deno.test({
   },
 });
 
-test("descriptorOf() throws for what is closed or not TCP", async () => {
+test("descriptorOf() throws if the socket is closed or not TCP", async () => {
   const { server, port } = await listenLocally();
   const accepted = once(server, "connection");
   const client = await Deno.connect({ hostname: "127.0.0.1", port });
@@ -99,7 +99,7 @@ test("descriptorOf() throws for what is closed or not TCP", async () => {
   );
 });
 
-test("descriptorOf() throws for a connection that its peer has reset", async () => {
+test("descriptorOf() throws if the peer has reset the connection", async () => {
   const { server, port } = await listenLocally();
   const accepted = once(server, "connection");
   const client = await Deno.connect({ hostname: "127.0.0.1", port });
@@ -107,7 +107,7 @@ test("descriptorOf() throws for a connection that its peer has reset", async () 
   assertInstanceOf(socket, net.Socket);
   const descriptor = descriptorOf(socket);
   await new Promise((resolve) => socket.write("taco cat", resolve));
-  // What it has not read resets it.
+  // Closing with unread data resets the connection.
   client.close();
   assertThrows(
     () => descriptorOf(socket),

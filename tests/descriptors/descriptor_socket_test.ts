@@ -27,7 +27,7 @@ import { pythonPeer, testPeer } from "./peers.ts";
 import { connected, listenLocally, readToEnd } from "./sockets.ts";
 import { test } from "./without_leak.ts";
 
-test("DescriptorSocket.receive() gives descriptors that are its own", async () => {
+test("DescriptorSocket.receive() resolves to a new descriptor of the same file", async () => {
   await withFiles(1, async ([file = -1]) => {
     const [left, right] = connected();
     await left.send(file);
@@ -43,7 +43,7 @@ test("DescriptorSocket.receive() gives descriptors that are its own", async () =
   });
 });
 
-test("DescriptorSocket.receive() answers overlapping calls in order", async () => {
+test("DescriptorSocket.receive() resolves overlapping calls in order", async () => {
   await withFiles(4, async (files) => {
     const [left, right] = connected();
     const received = Promise.all([
@@ -74,14 +74,14 @@ test("DescriptorSocket.receive() loses nothing when its signal aborts", async ()
     for (const file of files) await left.send(file);
     assertEquals(positions([await first, await third]), [0, 1]);
 
-    // With a descriptor there to be taken
+    // With a descriptor available
     assertEquals(
       await assertRejects(() => right.receive({ signal })),
       reason,
     );
     assertEquals(positions([await right.receive()]), [2]);
 
-    // With nobody else waiting
+    // With no other call pending
     const again = new AbortController();
     const lone = right.receive({ signal: again.signal });
     again.abort(reason);
@@ -124,7 +124,7 @@ test("DescriptorSocket.receive() rejects when the system drops a descriptor", as
     await assertRejects(
       () => received,
       Error,
-      "Cannot receive descriptor: the system dropped it, mostly since too many files are open",
+      "Cannot receive descriptor: the system dropped it, usually because too many files are open",
     );
     assertEquals(positions([await right.receive()]), [1]);
     await left.close();
@@ -132,7 +132,7 @@ test("DescriptorSocket.receive() rejects when the system drops a descriptor", as
   });
 });
 
-test("DescriptorSocket.send() rejects what is not open", async () => {
+test("DescriptorSocket.send() rejects a descriptor that is not open", async () => {
   const [left, right] = connected();
   const [reader, writer] = pipe();
   closeDescriptor(reader);
@@ -147,7 +147,7 @@ test("DescriptorSocket.send() rejects what is not open", async () => {
     await assertRejects(
       () => left.send(descriptor),
       TypeError,
-      `Cannot send descriptor ${descriptor}: a descriptor is an integer of 32 bits`,
+      `Cannot send descriptor ${descriptor}: a descriptor is a 32-bit integer`,
     );
   }
   await left.send(writer);
@@ -162,7 +162,7 @@ test("DescriptorSocket.send() waits for a peer that does not receive", async () 
     const [left, right] = connected();
     let sentCount = 0;
     const sent = files.map((file) => left.send(file).then(() => sentCount++));
-    // It is sent at once, or not before somebody receives.
+    // A descriptor is sent immediately, or when the peer receives.
     for (let turn = 0; turn < 10; turn++) await null;
     assert(sentCount > 0 && sentCount < files.length, `${sentCount} sent`);
 
@@ -177,7 +177,7 @@ test("DescriptorSocket.send() waits for a peer that does not receive", async () 
   });
 });
 
-test("DescriptorSocket.send() rejects when the peer is gone", async () => {
+test("DescriptorSocket.send() rejects if the peer has closed", async () => {
   const [left, right] = connected();
   await right.close();
   await assertRejects(
@@ -188,7 +188,7 @@ test("DescriptorSocket.send() rejects when the peer is gone", async () => {
   await left.close();
 });
 
-test("DescriptorSocket.send() rejects when the peer goes while it waits", async () => {
+test("DescriptorSocket.send() rejects if the peer closes while it waits", async () => {
   const [left, right] = connected();
   const sent = Array.from({ length: 1000 }, () => left.send(0));
   await right.close();
@@ -196,7 +196,7 @@ test("DescriptorSocket.send() rejects when the peer goes while it waits", async 
   await left.close();
 });
 
-test("DescriptorSocket.receive() rejects when the peer went without receiving", async () => {
+test("DescriptorSocket.receive() rejects if the peer closed without receiving", async () => {
   const [left, right] = connected();
   await left.send(0);
   await right.close();
@@ -221,7 +221,7 @@ test("DescriptorSocket.send() rejects after close()", async () => {
   await right.close();
 });
 
-test("DescriptorSocket.close() sends what is being sent", async () => {
+test("DescriptorSocket.close() waits for pending sends", async () => {
   await withFiles(1000, async (files) => {
     const [left, right] = connected();
     const sent = Promise.all(files.map((file) => left.send(file)));
@@ -248,7 +248,7 @@ test("DescriptorSocket closes at the end of an await using block", async () => {
   assertEquals([isOpen(left), isOpen(right)], [false, false]);
 });
 
-test("DescriptorSocket takes a Unix socket that is open", async () => {
+test("DescriptorSocket throws unless the descriptor is an open Unix socket", async () => {
   const [reader, writer] = pipe();
   assertThrows(
     () => new DescriptorSocket(reader),
@@ -270,8 +270,8 @@ test("DescriptorSocket takes a Unix socket that is open", async () => {
   await once(server, "close");
 });
 
-test("DescriptorSocket waits for many on one thread", async () => {
-  // More than Deno has threads for, which its own files need, too
+test("DescriptorSocket uses one thread for all waits", async () => {
+  // More waits than Deno has threads for blocking calls
   const pairs = Array.from({ length: 40 }, connected);
   const received = pairs.map(([, right]) => right.receive());
   await withFile("taco cat", async (path) => {
@@ -287,7 +287,7 @@ test("DescriptorSocket waits for many on one thread", async () => {
 
 testPeer(
   pythonPeer,
-  "DescriptorSocket.receive() gets several of one message in order",
+  "DescriptorSocket.receive() resolves to the descriptors of a message in order",
   async ({ child, descriptors }) => {
     const before = openCount();
     await child.channel.send("give a file, a pipe and a listener at once");
@@ -300,26 +300,26 @@ testPeer(
     await once(server, "close");
     assertEquals(openCount(), before);
 
-    // Those that nobody takes are closed, with the socket.
+    // close() also closes descriptors that were not received.
     await child.channel.send("give a file, a pipe and a listener at once");
     closeDescriptor(await take(descriptors));
     assertEquals(openCount(), before + 2);
     await descriptors.close();
-    // The socket itself, and the two that wake what waits for it
+    // The socket, and the two descriptors of the poller
     assertEquals(openCount(), before - 3);
   },
 );
 
 testPeer(
   pythonPeer,
-  "DescriptorSocket.receive() rejects a byte that came without a descriptor",
+  "DescriptorSocket.receive() rejects a message without a descriptor",
   async ({ child, descriptors }) => {
     await child.channel.send("give a byte alone");
     await child.channel.send("give a listener");
     await assertRejects(
       () => descriptors.receive(),
       Deno.errors.InvalidData,
-      "Cannot receive descriptor: a byte came without one",
+      "Cannot receive descriptor: the message has none",
     );
     closeDescriptor(await take(descriptors));
     await child.channel.send("close");

@@ -22,7 +22,7 @@ export async function take(descriptors: DescriptorSocket): Promise<number> {
   return descriptor;
 }
 
-/** Descriptors of as many open files, each at another position: 0, 1, 2... */
+/** Open a file `count` times, at the positions 0, 1, 2... */
 export async function withFiles(
   count: number,
   fn: (descriptors: number[]) => Promise<void>,
@@ -41,7 +41,7 @@ export async function withFiles(
   });
 }
 
-/** Tell descriptors apart, and close them. */
+/** Identify descriptors by their positions, and close them. */
 export function positions(descriptors: (number | null)[]): (number | null)[] {
   return descriptors.map((descriptor) => {
     if (descriptor === null) return null;

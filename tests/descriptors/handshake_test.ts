@@ -11,7 +11,7 @@ import { take } from "./files.ts";
 import { openCount } from "./libc.ts";
 import { denoPeer, ignore, missing, python, testPeer } from "./peers.ts";
 
-/** How a child in Python connects by hand, to be followed by what it then does. */
+/** The start of each child in Python. */
 const connecting = `
 import os, socket
 
@@ -25,7 +25,7 @@ def send_token(connection):
     return connection
 `;
 
-/** A test of what `spawnWithDescriptors()` does with a child that follows `connecting`. */
+/** Test `spawnWithDescriptors()` with a child that runs `connecting` and `program`. */
 function testSpawn(
   name: string,
   program: string,
@@ -43,7 +43,7 @@ function testSpawn(
       const { command } = python;
       const directory = await Deno.makeTempDir();
       const args = ["-S", "-c", connecting + program];
-      // What is loaded on first use stays open.
+      // Files that Deno loads on first use stay open.
       const first = await spawnWithDescriptors(command, {
         args: ["-S", "-c", connecting + both],
       });
@@ -66,7 +66,7 @@ descriptors = send_token(connect("SOCKETPAIR_DESCRIPTORS_PATH"))
 `;
 
 testSpawn(
-  "lets in a child that exits at once",
+  "accepts a child that exits immediately",
   `${both}
 socket.send_fds(descriptors, [b"."], [0])
 os._exit(0)
@@ -80,7 +80,7 @@ os._exit(0)
 );
 
 testSpawn(
-  "lets in nobody but who has the token",
+  "accepts only the connection that sends the token",
   `
 path = "SOCKETPAIR_DESCRIPTORS_PATH"
 silent = [connect(path) for _ in range(40)]
@@ -88,7 +88,7 @@ wrong = [connect(path) for _ in range(5)]
 for connection in wrong:
     socket.send_fds(connection, [b"x" * 64], [0, 1])
 connect(path).close()
-silent.pop(0).recv(1) # the longest waiting makes room for the others
+silent.pop(0).recv(1) # the oldest is replaced
 slow = connect(path)
 slow.sendall(os.environ["SOCKETPAIR_TOKEN"][:20].encode())
 channel = send_token(connect("SOCKETPAIR_PATH"))
@@ -106,7 +106,7 @@ dropped = [connection.recv(1) for connection in silent + wrong]
 );
 
 testSpawn(
-  "rejects when the child exits before it connects the second time",
+  "rejects if the child exits before it has connected to both sockets",
   `
 send_token(connect("SOCKETPAIR_PATH"))
 connect("SOCKETPAIR_DESCRIPTORS_PATH")
@@ -119,7 +119,7 @@ os._exit(3)
 );
 
 testSpawn(
-  "rejects when the child connects the second time only",
+  "rejects if the child connects only to the second socket",
   `
 descriptors = send_token(connect("SOCKETPAIR_DESCRIPTORS_PATH"))
 descriptors.recv(1)
@@ -130,7 +130,7 @@ descriptors.recv(1)
 );
 
 testSpawn(
-  "rejects when the child does not connect the second time",
+  "rejects if the child connects only to the first socket",
   `
 channel = send_token(connect("SOCKETPAIR_PATH"))
 descriptors = connect("SOCKETPAIR_DESCRIPTORS_PATH")
@@ -146,13 +146,13 @@ channel.recv(1)
   },
 );
 
-testSpawn("rejects when the child cannot be started", "", async (spawn) => {
+testSpawn("rejects if the child cannot be started", "", async (spawn) => {
   await assertRejects(() => spawn({ cwd: "/nowhere" }), Deno.errors.NotFound);
 });
 
 Deno.test({
   name:
-    "spawnWithDescriptors() gives the socket to the user of the child, and never the directory",
+    "spawnWithDescriptors() gives the child's user the socket, but not the directory",
   ignore: ignore || Deno.uid() !== 0 || !python.command,
   async fn() {
     const nobody = 65534;
@@ -168,7 +168,7 @@ path = os.environ["SOCKETPAIR_DESCRIPTORS_PATH"]
 found = [(s.st_uid, s.st_mode & 0o777) for s in [os.stat(os.path.dirname(path)), os.stat(path)]]
 ${both}os._exit(os.getuid() == 65534 and found == [(0, 0o711), (65534, 0o600)])`,
         ],
-        // It may not be let into the checkout
+        // The user may have no access to the checkout
         cwd: "/",
         uid: nobody,
         gid: nobody,
@@ -182,18 +182,18 @@ ${both}os._exit(os.getuid() == 65534 and found == [(0, 0o711), (65534, 0o600)])`
 
 testPeer(
   denoPeer,
-  "connectDescriptorsToParent() takes the variables out of the environment",
+  "connectDescriptorsToParent() deletes the environment variables",
   async ({ child }) => {
     await child.channel.send("environment");
     assertEquals(await child.channel.receive(), "");
     assertEquals(
       await child.channel.receive(),
-      "Error: Cannot connect to parent: SOCKETPAIR_DESCRIPTORS_PATH and SOCKETPAIR_TOKEN are not set: spawnWithDescriptors() sets them, and they serve once",
+      "Error: Cannot connect to parent: SOCKETPAIR_DESCRIPTORS_PATH and SOCKETPAIR_TOKEN are not set: call this once, in a child of spawnWithDescriptors()",
     );
   },
 );
 
-Deno.test("connectDescriptorsToParent() rejects outside a child", async () => {
+Deno.test("connectDescriptorsToParent() rejects if the process is not a child", async () => {
   await assertRejects(
     () => connectDescriptorsToParent(),
     Error,

@@ -1,4 +1,4 @@
-/** What the tests of descriptors need from the C library to have something to send. */
+/** Functions of the C library that the tests use. */
 
 const isLinux = Deno.build.os === "linux";
 const { symbols } = Deno.dlopen(
@@ -26,21 +26,21 @@ function two(ends: Int32Array): [number, number] {
   return [first, second];
 }
 
-/** The end to read from, and the end to write to. */
+/** Create a pipe: the end to read from, and the end to write to. */
 export function pipe(): [number, number] {
   const ends = new Int32Array(2);
   symbols.pipe(ends);
   return two(ends);
 }
 
-/** Two connected Unix stream sockets. */
+/** Create two connected Unix stream sockets. */
 export function socketPair(): [number, number] {
   const ends = new Int32Array(2);
   symbols.socketpair(1, 1, 0, ends);
   return two(ends);
 }
 
-/** Where the open file is: what shares it shares that. */
+/** Get the position, which all descriptors of the same open file share. */
 export function position(descriptor: number): number {
   return Number(symbols.lseek(descriptor, 0n, 1));
 }
@@ -53,14 +53,14 @@ export function isCloseOnExec(descriptor: number): boolean {
   return symbols.fcntl(descriptor, 1) === 1;
 }
 
-/** How many descriptors this process has open, without those of Deno's own caches. */
+/** Count the open descriptors of this process, without those of Deno's caches. */
 export function openCount(): number {
   return openTargets().length;
 }
 
 /**
- * What they are open on, where the system tells. Deno's threads open files of its caches, and
- * the folder of these, whenever they like.
+ * List the files and sockets that are open. Those of Deno's caches are left out, because Deno
+ * opens them at any time.
  */
 export function openTargets(): string[] {
   const targets = Deno.readDirSync("/dev/fd").map(({ name }) => {
@@ -77,7 +77,7 @@ export function openTargets(): string[] {
   );
 }
 
-/** Act while this process can open nothing more. */
+/** Call a function while this process cannot open any more descriptors. */
 export function withNoneFree<T>(act: () => T): T {
   const limits = new BigUint64Array(2);
   symbols.getrlimit(RLIMIT_NOFILE, limits);

@@ -13,7 +13,7 @@ import { isOpen, pipe, socketPair } from "./libc.ts";
 import { connected, listenLocally } from "./sockets.ts";
 import { test } from "./without_leak.ts";
 
-test("openFile() opens with the same access, at the same position", async () => {
+test("openFile() opens the file with the same access at the same position", async () => {
   await withFile("taco cat", async (path) => {
     const reading = openSync(path, "r");
     const writing = openSync(path, "r+");
@@ -41,7 +41,7 @@ test("openFile() opens with the same access, at the same position", async () => 
     assertEquals(await new Response(reader.readable).text(), "dog!");
     appender.close();
   });
-  // One that cannot be written stays so.
+  // A read-only file stays read-only.
   await withFile("taco cat", async (path) => {
     const [left, right] = connected();
     const reading = openSync(path, "r");
@@ -67,12 +67,12 @@ test("openFile() opens a file that has been deleted", async () => {
   await right.close();
 });
 
-test("openFile() rejects what is not a file", async () => {
+test("openFile() rejects a descriptor that is not a file", async () => {
   const [reader, writer] = pipe();
   await assertRejects(
     () => openFile(reader),
     TypeError,
-    `Cannot open descriptor ${reader} as a file: it is a pipe or a socket, which openSocket() opens`,
+    `Cannot open descriptor ${reader} as a file: it is a pipe or a socket, use openSocket()`,
   );
   closeDescriptor(reader);
   closeDescriptor(writer);
@@ -95,7 +95,7 @@ test("openSocket() opens a Unix socket", async () => {
   assertEquals([isOpen(left), isOpen(right)], [false, false]);
 });
 
-test("openSocket() throws for what is not a stream", async () => {
+test("openSocket() throws if the descriptor is not a stream", async () => {
   await withFiles(1, async ([file = -1]) => {
     const [left, right] = connected();
     const { server } = await listenLocally();
@@ -103,8 +103,8 @@ test("openSocket() throws for what is not a stream", async () => {
     await left.send(descriptorOf(server));
     const received = [await take(right), await take(right)];
     const reasons = [
-      "it is a file, which openFile() opens",
-      "it is listening, which listen() is for",
+      "it is a file, use openFile()",
+      "it is a listening socket, use listen()",
     ];
     for (const [index, descriptor] of received.entries()) {
       assertThrows(
@@ -126,7 +126,7 @@ test("openSocket() throws for what is not a stream", async () => {
   });
 });
 
-test("listen() throws for what is not listening", () => {
+test("listen() throws if the descriptor is not listening", () => {
   const ends = [...pipe(), ...socketPair()];
   for (const end of ends) {
     assertThrows(
@@ -143,7 +143,7 @@ test("listen() throws for what is not listening", () => {
   }
 });
 
-test("closeDescriptor() throws for what is not open", () => {
+test("closeDescriptor() throws if the descriptor is not open", () => {
   const [reader, writer] = pipe();
   closeDescriptor(reader);
   assertThrows(

@@ -15,19 +15,19 @@ import { peers, testPeer } from "./peers.ts";
 import { ask, hear, listenLocally, readToEnd } from "./sockets.ts";
 
 for (const peer of peers) {
-  testPeer(peer, "DescriptorSocket.send() hands over a file", async (both) => {
+  testPeer(peer, "DescriptorSocket.send() sends a file", async (both) => {
     await withFile("taco cat", async (path) => {
       const file = openSync(path, "r");
       readSync(file, new Uint8Array(5));
       await both.child.channel.send("take a file");
       await both.descriptors.send(file);
-      // The receiver goes on where this process was.
+      // The receiver continues at the same position.
       assertEquals(await both.child.channel.receive(), "cat");
       closeSync(file);
     });
   });
 
-  testPeer(peer, "DescriptorSocket.send() hands over a pipe", async (both) => {
+  testPeer(peer, "DescriptorSocket.send() sends a pipe", async (both) => {
     const [reader, writer] = pipe();
     await both.child.channel.send("take a pipe");
     await both.descriptors.send(writer);
@@ -38,7 +38,7 @@ for (const peer of peers) {
 
   testPeer(
     peer,
-    "DescriptorSocket.send() hands over a connection that goes on",
+    "DescriptorSocket.send() sends an open connection",
     async (both) => {
       const { server, port } = await listenLocally();
       const accepted = once(server, "connection");
@@ -62,7 +62,7 @@ for (const peer of peers) {
 
   testPeer(
     peer,
-    "DescriptorSocket.send() hands over a listener on which the peer accepts",
+    "DescriptorSocket.send() sends a listener",
     async (both) => {
       const { server, port } = await listenLocally();
       await both.child.channel.send("take a listener");
@@ -75,7 +75,7 @@ for (const peer of peers) {
     },
   );
 
-  testPeer(peer, "DescriptorSocket.receive() gets a file", async (both) => {
+  testPeer(peer, "DescriptorSocket.receive() receives a file", async (both) => {
     await withFile("taco cat", async (path) => {
       await both.child.channel.send(`give the file ${path}`);
       const descriptor = await take(both.descriptors);
@@ -86,7 +86,7 @@ for (const peer of peers) {
     });
   });
 
-  testPeer(peer, "DescriptorSocket.receive() gets a pipe", async (both) => {
+  testPeer(peer, "DescriptorSocket.receive() receives a pipe", async (both) => {
     await both.child.channel.send("give a pipe");
     const descriptor = await take(both.descriptors);
     const socket = openSocket(descriptor);
@@ -96,7 +96,7 @@ for (const peer of peers) {
 
   testPeer(
     peer,
-    "DescriptorSocket.receive() gets a connection that goes on",
+    "DescriptorSocket.receive() receives an open connection",
     async (both) => {
       await both.child.channel.send("give a connection");
       const port = Number(await both.child.channel.receive());
@@ -118,7 +118,7 @@ for (const peer of peers) {
 
   testPeer(
     peer,
-    "DescriptorSocket.receive() gets a listener on which this process accepts",
+    "DescriptorSocket.receive() receives a listener",
     async (both) => {
       await both.child.channel.send("give a listener");
       const descriptor = await take(both.descriptors);
@@ -145,7 +145,7 @@ for (const peer of peers) {
     peer,
     "DescriptorSocket leaves nothing open after 1000 descriptors each way",
     async ({ child, descriptors }) => {
-      // What is loaded on first use stays open.
+      // Files that Deno loads on first use stay open.
       await child.channel.send("echo 1");
       await child.channel.send("count");
       await descriptors.send(0);

@@ -4,7 +4,7 @@ import { assert } from "@std/assert";
 import { DescriptorSocket } from "../../descriptors.ts";
 import { socketPair } from "./libc.ts";
 
-/** Read a socket to its end, and wait until it has closed its descriptor. */
+/** Read a socket to its end, and wait until its descriptor is closed. */
 export async function readToEnd(socket: net.Socket): Promise<string> {
   const closed = once(socket, "close");
   const chunks = await socket.setEncoding("utf8").toArray();
@@ -34,7 +34,7 @@ export async function hear(client: Deno.Conn): Promise<string> {
   return new TextDecoder().decode(buffer.subarray(0, length ?? 0));
 }
 
-/** Two sockets of this process. */
+/** Create two connected sockets in this process. */
 export function connected(): [DescriptorSocket, DescriptorSocket] {
   const [left, right] = socketPair();
   return [new DescriptorSocket(left), new DescriptorSocket(right)];

@@ -3,7 +3,7 @@ import { assertEquals } from "@std/assert";
 const ignore = Deno.build.os === "windows";
 const cwd = new URL("./endings/", import.meta.url);
 
-/** A process that waits without end is killed after this many ms, and so fails. */
+/** A process that does not exit is killed after this many ms. */
 const LIMIT = 60_000;
 
 function testEnd(name: string, program: string, ...args: string[]) {
@@ -24,33 +24,33 @@ function testEnd(name: string, program: string, ...args: string[]) {
 
 for (let turns = 0; turns < 4; turns++) {
   testEnd(
-    `DescriptorSocket.receive() lets the process end when its signal aborts after ${turns} turns`,
+    `DescriptorSocket.receive() lets the process exit if its signal aborts after ${turns} turns`,
     "aborted.ts",
     `${turns}`,
   );
   testEnd(
-    `DescriptorHandshake lets the process end when its signal aborts after ${turns} turns`,
+    `DescriptorHandshake lets the process exit if its signal aborts after ${turns} turns`,
     "handshake.ts",
     `${turns}`,
   );
 }
 
 testEnd(
-  "DescriptorSocket.close() resolves when both ends have more to send than fits",
+  "DescriptorSocket.close() resolves if both ends have filled the socket",
   "full.ts",
 );
 
 testEnd(
-  "DescriptorSocket lets the process end after anything in any order",
+  "DescriptorSocket lets the process exit after random operations",
   "random.ts",
 );
 
 testEnd(
-  "spawnWithDescriptors() lets the process end when its signal aborts at any stage",
+  "spawnWithDescriptors() lets the process exit if its signal aborts at any stage",
   "spawn.ts",
 );
 
 testEnd(
-  "DescriptorSocket.receive() keeps the memory of its wait when its Worker is terminated",
+  "DescriptorSocket.receive() keeps the memory of poll() after its Worker is terminated",
   "terminated.ts",
 );

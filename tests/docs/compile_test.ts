@@ -25,7 +25,7 @@ async function run(
   return new TextDecoder().decode(stdout) + new TextDecoder().decode(stderr);
 }
 
-/** A script that stands in for a compiled module: to that, `Deno` says that it is one. */
+/** Make a script that runs a module as if it had been compiled. */
 async function makeStandIn(directory: string, main: string): Promise<string> {
   const program = `${directory}/program`;
   await Deno.writeTextFile(
@@ -58,14 +58,14 @@ Deno.test("docs/compile.md shows the file that the tests run", async () => {
   );
 });
 
-Deno.test("docs/compile/main.ts starts itself as its child while it is not compiled", async () => {
+Deno.test("docs/compile/main.ts starts itself as its child if it is not compiled", async () => {
   assertEquals(
     await run(Deno.execPath(), { args: ["run", "-A", MAIN] }),
     "7\n",
   );
 });
 
-Deno.test("docs/compile/main.ts starts itself as its child where Deno.execPath() is the program", async () => {
+Deno.test("docs/compile/main.ts starts itself as its child if Deno.execPath() is the program", async () => {
   await withDirectory(async (directory) => {
     assertEquals(await run(await makeStandIn(directory, MAIN)), "7\n");
   });
@@ -85,11 +85,11 @@ Deno.test({
   },
 });
 
-Deno.test("deno compile puts all of docs/compile/main.ts into one file", async () => {
+Deno.test("deno compile includes every module of docs/compile/main.ts", async () => {
   await withDirectory(async (directory) => {
     const printed = await run(Deno.execPath(), {
       args: ["compile", "-A", `--output=${directory}/count`, MAIN],
-      // Any program will do to append the modules to
+      // Modules can be appended to any program
       env: { DENORT_BIN: "/bin/sh" },
     });
     for (

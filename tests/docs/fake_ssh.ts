@@ -1,4 +1,4 @@
-/** Let a project have an `ssh` that runs the command here, in the way of the real one, and `deno` in `PATH`. */
+/** Add an `ssh` that runs the command locally, and `deno`, to the `PATH` of a project. */
 export async function makeSsh(directory: string) {
   await Deno.mkdir(`${directory}/bin`);
   await Deno.symlink(Deno.execPath(), `${directory}/bin/deno`);

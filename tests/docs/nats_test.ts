@@ -44,7 +44,7 @@ Deno.test({
     const directory = await makeProject(
       examplesIn(await Deno.readTextFile(PAGE)),
     );
-    const printed = await run(directory, ["-A", "--check", "nats.ts"], {
+    const printed = await run(directory, ["-A", "nats.ts"], {
       NATS_URL: server.url,
     });
     assertEquals(printed, "TACO\nCAT\n");

@@ -20,7 +20,7 @@ const programs = new Map<string, Program>([
   ["chromium.ts", await findChromium()],
 ]);
 
-/** Let a project have the packages of `tests/peers/node`. */
+/** Link the packages of `tests/peers/node` into a project. */
 async function linkPackages(directory: string) {
   await Deno.symlink(
     fileURLToPath(new URL("tests/peers/node/node_modules", ROOT)),

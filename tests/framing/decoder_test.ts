@@ -127,7 +127,7 @@ Deno.test("FrameDecoder.readTarget() lets frames of up to half a block arrive in
   }
 });
 
-Deno.test("FrameDecoder.advance() drops what was read for a message that is forgotten", () => {
+Deno.test("FrameDecoder.advance() drops bytes of a message that was cleared", () => {
   const decoder = new FrameDecoder(lengthField(), {});
   const frame = new FrameEncoder(lengthField(), {}).encode(
     new Uint8Array(200_000),
@@ -143,7 +143,7 @@ Deno.test("FrameDecoder.advance() drops what was read for a message that is forg
   assertEquals(give(decoder, buffer, small), toBytes("cat"));
 });
 
-Deno.test("FrameDecoder.end() counts what has been read straight into a message", () => {
+Deno.test("FrameDecoder.end() counts bytes that were read directly into a message", () => {
   const framing = netstring();
   const stream = toBytes(`40000:${"a".repeat(40_000)},`);
   for (
@@ -162,7 +162,7 @@ Deno.test("FrameDecoder.end() counts what has been read straight into a message"
   }
 });
 
-Deno.test("FrameDecoder.end() counts what has arrived of a message in the buffer", () => {
+Deno.test("FrameDecoder.end() counts bytes of a message in the buffer", () => {
   const error = assertThrows(
     () => read(toBytes("8:taco"), netstring(), [3]),
     TruncatedFrameError,
@@ -230,7 +230,7 @@ Deno.test("FrameDecoder.next() writes into the memory that it is given later", (
   assertEquals(toString(memory), "taco cat");
 });
 
-Deno.test("FrameDecoder.clear() forgets what has arrived in part", () => {
+Deno.test("FrameDecoder.clear() drops a message that has arrived partly", () => {
   for (const part of ["8", "8:", "8:taco", "8:taco cat"]) {
     const decoder = new FrameDecoder(netstring(), {});
     decoder.push(toBytes(part));

@@ -45,7 +45,7 @@ Deno.test("delimiter() sends a message if, and only if, it is the one that is fo
         assertThrows(
           () => encoder.encode(message),
           RangeError,
-          `Cannot send message of ${message.length} bytes: it holds the delimiter at byte ${
+          `Cannot send message of ${message.length} bytes: it contains the delimiter at byte ${
             indexOf(frame, sequence)
           }`,
         );
@@ -108,7 +108,7 @@ Deno.test("delimiter() takes a delimiter of 1 to 64 bytes", async () => {
     assertThrows(
       () => delimiter({ delimiter: wrong }),
       RangeError,
-      `Cannot use delimiter of ${length} bytes: 1 to 64 are wanted`,
+      `Cannot use delimiter of ${length} bytes: it must have 1 to 64`,
     );
   }
   assertThrows(
@@ -292,14 +292,18 @@ for (const [way, give] of Object.entries(WAYS)) {
   });
 }
 
-Deno.test("Channel.send() of a message that holds the delimiter rejects, and nothing of it is written", async () => {
+Deno.test("Channel.send() of a message that contains the delimiter rejects, and writes nothing", async () => {
   const [left, right] = byteStreams();
   const options = { framing: delimiter(), serialization: text() };
   await using a = new Channel(left, options);
   await using b = new Channel(right, options);
   const large = "x".repeat(300_000);
   for (const line of ["taco\ncat", "\n", `${large}\n`, `\n${large}`]) {
-    await assertRejects(() => a.send(line), RangeError, "holds the delimiter");
+    await assertRejects(
+      () => a.send(line),
+      RangeError,
+      "contains the delimiter",
+    );
   }
   const sent = Promise.all([a.send("taco cat"), a.send(""), a.send(large)]);
   assertEquals(await b.receive(), "taco cat");

@@ -69,7 +69,7 @@ export function byteByByte(bytes: Uint8Array): Uint8Array[] {
   return Array.from(bytes, (byte) => Uint8Array.of(byte));
 }
 
-/** What an error says, to be compared. */
+/** The properties of an error, for comparisons. */
 export function describe(error: unknown): unknown {
   if (error instanceof FrameSyntaxError) {
     return { name: error.name, offset: error.offset };

@@ -4,7 +4,7 @@ import fc from "fast-check";
 import { FrameEncoder } from "../../framing/encoder.ts";
 import { anyFraming, anyMessages, expressible } from "./arbitraries.ts";
 
-Deno.test("FrameEncoder.encodeInto() writes what encodeParts() returns, and nothing beside it", () => {
+Deno.test("FrameEncoder.encodeInto() writes the bytes of encodeParts(), and nothing else", () => {
   fc.assert(fc.property(
     anyFraming,
     anyMessages,

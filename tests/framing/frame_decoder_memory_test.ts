@@ -37,7 +37,7 @@ function* inOneBuffer(stream: Uint8Array, buffer: Uint8Array) {
   buffer.fill(0xee);
 }
 
-Deno.test("FrameDecoderStream keeps nothing of a chunk that it was given", async () => {
+Deno.test("FrameDecoderStream does not keep a chunk", async () => {
   for (const format of formats) {
     const stream = streamOf(format);
     for (let length = 1; length <= stream.length; length++) {
@@ -53,7 +53,7 @@ Deno.test("FrameDecoderStream keeps nothing of a chunk that it was given", async
   }
 });
 
-Deno.test("FrameDecoderStream gives messages of their own memory out of a node:buffer Buffer", async () => {
+Deno.test("FrameDecoderStream decodes messages with their own memory from a node:buffer Buffer", async () => {
   const { Buffer } = await import("node:buffer");
   const chunk = Buffer.from("8:taco cat,1:a,2:b");
   const { readable, writable } = new FrameDecoderStream({
@@ -73,7 +73,7 @@ Deno.test("FrameDecoderStream gives messages of their own memory out of a node:b
   }
 });
 
-Deno.test("FrameDecoderStream gives messages of unshared memory out of a SharedArrayBuffer", async () => {
+Deno.test("FrameDecoderStream decodes messages with unshared memory from a SharedArrayBuffer", async () => {
   const chunk = new Uint8Array(new SharedArrayBuffer(4));
   chunk.set(toBytes("\x01a\x01b"));
   const { messages } = await decode([chunk], { framing: varint() });
@@ -90,7 +90,7 @@ Deno.test("FrameDecoderStream reads chunks that are parts of one buffer", async 
   assertEquals(await decodeStrings(chunks, { framing }), ["ab", "c", ""]);
 });
 
-Deno.test("FrameDecoderStream reads chunks of a buffer that was made smaller meanwhile", async () => {
+Deno.test("FrameDecoderStream reads chunks of a buffer that has shrunk", async () => {
   const framing = lengthField({ endianness: "big" });
   const buffer = new ArrayBuffer(8, { maxByteLength: 8 });
   const chunk = new Uint8Array(buffer);
@@ -104,7 +104,7 @@ Deno.test("FrameDecoderStream reads chunks of a buffer that was made smaller mea
   assertEquals(await decodeStrings(chunks(), { framing }), ["taco", "cat"]);
 });
 
-Deno.test("FrameDecoderStream takes no memory on the word of a header over the limit", async () => {
+Deno.test("FrameDecoderStream allocates no memory for a header over the limit", async () => {
   for (
     const [framing, header, length] of [
       [lengthField({ endianness: "big" }), "\xff\xff\xff\xff", 2 ** 32 - 1],
@@ -142,7 +142,7 @@ Deno.test("FrameDecoderStream takes no memory on the word of a header over the l
   }
 });
 
-Deno.test("FrameDecoderStream takes the memory of one message at a time, and a constant", async () => {
+Deno.test("FrameDecoderStream allocates the memory of one message at a time, and a constant", async () => {
   const maxFrameLength = 16 * MIB;
   const chunk = new Uint8Array(MIB);
   for (

@@ -162,7 +162,7 @@ Deno.test("FrameDecoderStream reads three short frames in any packets at all", a
   }
 });
 
-Deno.test("FrameDecoderStream fails where the stream ends inside a frame", async () => {
+Deno.test("FrameDecoderStream fails if the stream ends inside a frame", async () => {
   for (const format of formats) {
     const { name, headerLength, frames, delimiterLength } = format;
     const stream = streamOf(format);
@@ -210,7 +210,7 @@ Deno.test("FrameDecoderStream takes a message at the limit and none over it, and
   }
 });
 
-Deno.test("FrameDecoderStream has a limit of its own, whatever another stream of the same framing has", async () => {
+Deno.test("FrameDecoderStream has its own limit, independent of other streams with the same framing", async () => {
   for (const { name, framing, frames, longest } of formats) {
     const [[frame, message]] = frames;
     const chunks = byteByByte(toBytes(frame));
@@ -225,7 +225,7 @@ Deno.test("FrameDecoderStream has a limit of its own, whatever another stream of
   }
 });
 
-Deno.test("FrameDecoderStream takes 64 MiB by default and no byte more", async () => {
+Deno.test("FrameDecoderStream accepts up to 64 MiB by default", async () => {
   const framing = lengthField({ endianness: "big" });
   assertEquals(
     await decodeError(toBytes("\x04\x00\x00\x01"), { framing }),
@@ -329,7 +329,7 @@ Deno.test("FrameDecoderStream fails at a header without end", async () => {
   }
 });
 
-Deno.test("FrameDecoderStream refuses a message that no ArrayBuffer can hold", async () => {
+Deno.test("FrameDecoderStream rejects a message that is too large for an ArrayBuffer", async () => {
   const { error } = await decode([new Uint8Array(8).fill(0xff, 0, 6)], {
     framing: lengthField({ lengthFieldLength: 8, endianness: "little" }),
     maxFrameLength: Number.MAX_SAFE_INTEGER,

@@ -53,7 +53,7 @@ Deno.test("FrameEncoderStream takes a message at the limit and none over it", as
   }
 });
 
-Deno.test("FrameEncoderStream takes 64 MiB by default and no byte more", async () => {
+Deno.test("FrameEncoderStream accepts up to 64 MiB by default", async () => {
   const error = await assertRejects(
     () => encode([new Uint8Array(64 * MIB + 1)]),
     FrameTooLargeError,
@@ -80,7 +80,7 @@ Deno.test("FrameEncoderStream refuses a message that is no Uint8Array", async ()
   }
 });
 
-Deno.test("FrameEncoderStream and FrameDecoderStream refuse a maxFrameLength that is no integer of 0 or more", () => {
+Deno.test("FrameEncoderStream and FrameDecoderStream reject a maxFrameLength that is not an integer of 0 or more", () => {
   for (const maxFrameLength of [-1, 0.5, NaN, Infinity, 2 ** 53]) {
     for (const Stream of [FrameEncoderStream, FrameDecoderStream]) {
       assertThrows(

@@ -1,4 +1,10 @@
-import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
+import {
+  assert,
+  assertEquals,
+  assertInstanceOf,
+  assertRejects,
+  assertThrows,
+} from "@std/assert";
 import { concat } from "@std/bytes";
 import fc from "fast-check";
 import {
@@ -75,7 +81,7 @@ Deno.test("lengthField() gives its options the meanings that they have in Netty"
     const framing = lengthField({ ...options, endianness: "big" });
     const chunks = [toBytes(frame + frame)];
     assertEquals(await decodeStrings(chunks, { framing }), [message, message]);
-    // What was stripped is lost: zeros are sent in its place.
+    // Stripped bytes are lost: zeros are sent in their place.
     const sent = frame.startsWith("\xca") && !message.startsWith("\xca")
       ? frame.replace("\xca", "\x00")
       : frame;
@@ -173,7 +179,7 @@ Deno.test("lengthField() refuses a message shorter than the header bytes that it
     const error = await assertRejects(
       () => encode([toBytes(message)], { framing }),
       RangeError,
-      `Cannot send message of ${message.length} bytes: in this framing it has at least 5`,
+      `Cannot send message of ${message.length} bytes: this framing needs at least 5`,
     );
     assert(!(error instanceof FrameTooLargeError));
   }
@@ -184,7 +190,7 @@ Deno.test("lengthField() refuses a message that its adjustment makes a length be
   const error = await assertRejects(
     () => encode([toBytes("ab")], { framing }),
     RangeError,
-    "Cannot send message of 2 bytes: in this framing it has at least 3",
+    "Cannot send message of 2 bytes: this framing needs at least 3",
   );
   assert(!(error instanceof FrameTooLargeError));
   assertEquals(
@@ -435,4 +441,26 @@ Deno.test("lengthField() makes, for any options, the frame that the options desc
     ),
     { numRuns: 400 },
   );
+});
+
+Deno.test("FrameDecoderStream asks whether both sides use the same framing, if a header looks like another one", async () => {
+  const hint = "Do both sides use the same framing?";
+  const little = lengthField({ endianness: "little" });
+  const big = lengthField({ endianness: "big" });
+  for (
+    const [framing, bytes, isAsked] of [
+      [little, '{"jsonrpc":"2.0"}\n', true],
+      [little, "Content-Length: 8\r\n", true],
+      [little, "\0\0\0\x08taco cat", true],
+      [big, "\x08\0\0\0taco cat", true],
+      [big, "8:taco cat,", true],
+      // A message of 70,000,000 bytes
+      [big, "\x04\x2c\x1d\x80", false],
+      [little, "\x80\x1d\x2c\x04", false],
+    ] as const
+  ) {
+    const { error } = await decode([toBytes(bytes)], { framing });
+    assertInstanceOf(error, FrameTooLargeError);
+    assertEquals(error.message.endsWith(hint), isAsked, error.message);
+  }
 });

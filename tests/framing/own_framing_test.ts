@@ -41,7 +41,7 @@ Deno.test("Framing of a user's own is encoded and decoded", async () => {
   );
 });
 
-Deno.test("Framing of a user's own gives errors where they are in the stream", async () => {
+Deno.test("Custom Framing: errors have their position in the stream", async () => {
   for (
     const [stream, error] of [
       ["<\x01a\x00a><\x01b\x00c>", syntaxError(9)],
@@ -127,7 +127,7 @@ Deno.test("Framing that throws an error of its own ends the stream with it", asy
   );
 });
 
-Deno.test("Framing with a trailer and no encodeTrailer() is refused", () => {
+Deno.test("Framing with a trailer but no encodeTrailer() is a TypeError", () => {
   const { encodeTrailer: _, ...framing } = checked;
   assertThrows(
     () => new FrameEncoderStream({ framing }),
@@ -136,7 +136,7 @@ Deno.test("Framing with a trailer and no encodeTrailer() is refused", () => {
   );
 });
 
-Deno.test("Framing.decodeHeader() that finds a frame of 0 bytes is an error, no endless loop", async () => {
+Deno.test("Framing.decodeHeader() that finds a frame of 0 bytes is an error, not an endless loop", async () => {
   const framing: Framing = {
     maxHeaderLength: 1,
     encodeHeader: () => 0,
@@ -174,7 +174,7 @@ Deno.test("Framing.scansMessage lets a frame grow to maxFrameLength and not over
   }
 });
 
-Deno.test("Framing.decodeEnd() tells what the bytes before the end of the stream stand for", async () => {
+Deno.test("Framing.decodeEnd() interprets an incomplete frame at the end of the stream", async () => {
   const options = { framing: line, maxFrameLength: 8 };
   for (
     const [stream, messages] of [
@@ -200,7 +200,7 @@ Deno.test("Framing.decodeEnd() tells what the bytes before the end of the stream
   );
 });
 
-Deno.test("Framing.decodeHeader() is told how much of the frame it has seen", async () => {
+Deno.test("Framing.decodeHeader() gets the number of bytes it was given before", async () => {
   const calls: [length: number, scanned: number | undefined][] = [];
   const framing: Framing = {
     ...line,

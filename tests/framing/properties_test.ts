@@ -26,7 +26,7 @@ import {
   toBytes,
 } from "./encode_decode.ts";
 
-Deno.test("FrameDecoderStream gives back what FrameEncoderStream was given, for any framing and split", async () => {
+Deno.test("FrameDecoderStream decodes the messages of FrameEncoderStream, for any framing and split", async () => {
   await fc.assert(
     fc.asyncProperty(
       anyFraming,
@@ -113,7 +113,7 @@ Deno.test("FrameDecoderStream makes messages or one of the three errors of any b
           total += message.length;
         }
         assertLessOrEqual(total, bytes.length);
-        // What comes before an error is delivered first, always.
+        // Messages before an error are always delivered first.
         assertEquals(other.messages, one.messages);
         assertEquals(describe(other.error), describe(one.error));
         const { error } = one;

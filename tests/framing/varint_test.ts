@@ -131,7 +131,7 @@ Deno.test("varint() with allowOverlong refuses more than 10 bytes and 64 bits, a
   );
 });
 
-Deno.test("varint() shows in its errors how the header reads", async () => {
+Deno.test("varint() shows the header in its errors", async () => {
   for (
     const [stream, message] of [
       [

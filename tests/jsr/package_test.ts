@@ -1,6 +1,6 @@
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { fileURLToPath } from "node:url";
-import { walk } from "../house.ts";
+import { walk } from "../layout.ts";
 import { tryPublishing } from "./publishing.ts";
 import { type Package, packageOf, serveRegistry } from "./registry.ts";
 

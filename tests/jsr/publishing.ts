@@ -1,18 +1,18 @@
 import { pathToFileURL } from "node:url";
 import { serveRegistry } from "./registry.ts";
 
-/** What `deno publish --dry-run` says. */
+/** The outcome of `deno publish --dry-run`. */
 export interface Publishing {
   success: boolean;
-  /** What it wrote to standard error. */
+  /** Its standard error. */
   report: string;
-  /** The files that it would publish, by their paths from the root. */
+  /** The files that it would publish, by their paths relative to the root. */
   paths: string[];
 }
 
 /**
- * Try to publish a tree of these files, without uploading. `links` and what they lead to are left out, as `publish.yml`
- * does: they stand in for JSR where it cannot be reached, and would count as part of the package.
+ * Runs `deno publish` on a copy of these files, without uploading them. Like `publish.yml`, it leaves out `links` and
+ * `tests/std`, which replace JSR where it can't be reached and would count as part of the package.
  */
 export async function tryPublishing(
   root: URL,
@@ -37,7 +37,14 @@ export async function tryPublishing(
     );
     await Deno.writeTextFile(url, JSON.stringify(configuration));
     const { success, stderr } = await new Deno.Command(Deno.execPath(), {
-      args: ["publish", "--dry-run", "--allow-dirty", "--no-lock"],
+      // Types are checked by `deno check`, and again by `deno publish` in `.ci/run`
+      args: [
+        "publish",
+        "--dry-run",
+        "--allow-dirty",
+        "--no-lock",
+        "--no-check",
+      ],
       cwd: directory,
       env: { NO_COLOR: "1", JSR_URL: registry.url },
       stdin: "null",

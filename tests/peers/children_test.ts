@@ -24,7 +24,7 @@ interface Child {
   program: Program;
   file: string;
   greeting: string;
-  /** Arguments of a compiler. */
+  /** Arguments for the compiler. */
   compile?: (source: string, target: string) => string[];
 }
 const children: Child[] = [
@@ -58,7 +58,7 @@ const children: Child[] = [
 
 for (const { language, program, file, greeting, compile } of children) {
   Deno.test({
-    name: `spawn() speaks with the child in ${language} of docs/children.md`,
+    name: `spawn() talks to the child in ${language} of docs/children.md`,
     ignore: program.ignore,
     async fn() {
       assert(program.command, missing);
@@ -81,7 +81,8 @@ for (const { language, program, file, greeting, compile } of children) {
 }
 
 Deno.test({
-  name: "spawn() receives what the child in Node sends after the end",
+  name:
+    "spawn() receives messages that a child in Node sends after closeWrite()",
   ignore: node.ignore,
   async fn() {
     assert(node.command, missing);

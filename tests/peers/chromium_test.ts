@@ -28,7 +28,7 @@ Deno.test({
   async fn() {
     assert(chromium.command, missing);
     const directory = await Deno.makeTempDir();
-    // It reads commands from descriptor 3, and writes answers to descriptor 4
+    // Chromium reads commands from descriptor 3 and writes answers to descriptor 4
     await using child = await spawn("sh", {
       args: [
         "-c",
@@ -81,7 +81,7 @@ Deno.test({
     assertEquals(evaluated?.result?.value, 2);
     await call("Browser.close");
     assertEquals((await child.close()).success, true);
-    // Its helpers hold it too: until it ends they may write there
+    // Helper processes may write to the log until it ends
     await log;
     await Deno.remove(directory, { recursive: true });
   },

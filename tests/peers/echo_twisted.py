@@ -1,4 +1,4 @@
-# Answers each message with its bytes reversed; the frames are those of the Twisted receiver that the argument names.
+# Answers each message with its bytes reversed; the frames are those of the Twisted receiver in the argument.
 import os
 import sys
 
@@ -9,7 +9,7 @@ from twisted.protocols import basic
 from zope.interface import implementer
 
 
-# Other protocols lose what they have not yet written when the parent half-closes
+# Other protocols lose pending data when the parent half-closes
 @implementer(IHalfCloseableProtocol)
 class Echo(getattr(basic, sys.argv[1])):
     MAX_LENGTH = 4 * 1024 * 1024

@@ -1,6 +1,6 @@
 import type { Serialization } from "../../channel.ts";
 
-/** What packets of esbuild's service are made of, besides numbers and lists, which no test needs. */
+/** A value in a packet of the esbuild service. The tests need no numbers or lists. */
 export type Value =
   | null
   | boolean
@@ -44,7 +44,7 @@ function write(value: Value): number[] {
   ];
 }
 
-/** Packets of esbuild's service, as `lib/shared/stdio_protocol.ts` of esbuild has them. */
+/** Packets of the esbuild service, as defined in esbuild's `lib/shared/stdio_protocol.ts`. */
 export function packets(): Serialization<Packet> {
   return {
     serialize({ id, isRequest, value }) {

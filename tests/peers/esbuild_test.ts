@@ -7,7 +7,7 @@ import { type Packet, packets } from "./esbuild.ts";
 
 const node = await findNode();
 
-/** The first frame is the version, all others are packets. */
+/** The first frame is the version; the others are packets. */
 function versionThenPackets(): Serialization<string | Packet> {
   const { serialize, deserialize } = packets();
   let isFirst = true;
@@ -25,8 +25,7 @@ function versionThenPackets(): Serialization<string | Packet> {
 }
 
 Deno.test({
-  name:
-    "lengthField() little-endian transforms TypeScript by esbuild's service",
+  name: "lengthField() talks to the esbuild service with little-endian lengths",
   ignore: node.ignore,
   async fn() {
     const { version } = await manifestOf("esbuild");

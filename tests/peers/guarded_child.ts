@@ -1,4 +1,4 @@
-// Has descriptors 3 and 4 for its channel, and lets others write to standard output.
+// Uses descriptors 3 and 4 for its channel while others write to standard output.
 import { connectToParent, text } from "../../mod.ts";
 
 const captured = Deno.stdout.writable;

@@ -22,7 +22,7 @@ Deno.test({
       await channel.send({ id, n: id + 1 });
       assertEquals(await channel.receive(), { id, twice: 2 * (id + 1) });
     }
-    // The end, and what follows it
+    // After the end
     await channel.send({ id: "last", n: 1 });
     await channel.closeWrite();
     assertEquals(await Array.fromAsync(channel), [{ id: "last", twice: 2 }]);
@@ -31,7 +31,7 @@ Deno.test({
 });
 
 Deno.test({
-  name: "delimiter() hears from jq what it could do, and then that it failed",
+  name: "delimiter() receives the results of jq, then its failure",
   ignore: jq.ignore,
   async fn() {
     assert(jq.command, missing);

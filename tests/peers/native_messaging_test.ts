@@ -7,7 +7,7 @@ import { findPython, missing } from "../programs.ts";
 const python = await findPython();
 
 Deno.test({
-  name: "lengthField() speaks with a native messaging host, as a browser does",
+  name: "lengthField() talks to a native messaging host like a browser",
   ignore: python.ignore,
   async fn() {
     assert(python.command, missing);

@@ -11,7 +11,7 @@ function random(length: number): Uint8Array<ArrayBuffer> {
   return bytes;
 }
 
-/** Start a program that greets, and then answers each message with its bytes reversed, until the end. */
+/** Start a program that sends a greeting, then answers each message with its bytes reversed. */
 export async function assertReverses(
   command: string,
   options: SpawnOptions,
@@ -32,7 +32,7 @@ export async function assertReverses(
   assert(first);
   assertEquals(new TextDecoder().decode(first), greeting);
 
-  // At once, since the peer reads no further while nobody takes its answers
+  // Concurrently, because the peer stops reading while its answers are not received
   const [answers] = await Promise.all([
     Array.fromAsync(channel),
     (async () => {

@@ -8,14 +8,14 @@ import { manifestOf } from "../programs.ts";
 
 const node = await findNode();
 
-/** A field of a protobuf message: a number, or bytes with their length in front; none here is over 127. */
+/** A field of a protobuf message: a number, or bytes after their length. All are below 128. */
 function field(number: number, value: number | Uint8Array): Uint8Array {
   return typeof value === "number"
     ? Uint8Array.of(number << 3, value)
     : concat([Uint8Array.of(number << 3 | 2, value.length), value]);
 }
 
-/** The fields of a protobuf message that have a length in front, by their numbers. */
+/** The fields of a protobuf message that have a length, by their numbers. */
 function fieldsOf(message: Uint8Array): Map<number, Uint8Array> {
   const fields = new Map<number, Uint8Array>();
   for (let at = 0; at < message.length;) {
@@ -30,9 +30,9 @@ function fieldsOf(message: Uint8Array): Map<number, Uint8Array> {
 const toText = (bytes: Uint8Array | undefined) =>
   new TextDecoder().decode(bytes);
 
-// https://github.com/sass/sass/blob/main/spec/embedded-protocol.md: a packet is the number of a compilation and a message
+// https://github.com/sass/sass/blob/main/spec/embedded-protocol.md: a packet is the ID of a compilation and a message
 Deno.test({
-  name: "varint() asks Sass for its version, and for a compilation",
+  name: "varint() asks Sass for its version and for a compilation",
   ignore: node.ignore,
   async fn() {
     await using child = await spawn(packageCommand("sass"), {

@@ -18,7 +18,7 @@ const options = { transport: "stdio", serialization: text() } as const;
 
 Deno.test({
   name:
-    "spawn() over stdio reaches a child through sshd, which answers until and after the end",
+    "spawn() over stdio talks to a child through sshd until both sides have closed",
   ignore: sshd.ignore,
   async fn() {
     assert(sshd.command, missing);
@@ -46,7 +46,7 @@ Deno.test({
 });
 
 Deno.test({
-  name: "spawn() over stdio tells how a child behind sshd exited",
+  name: "spawn() over stdio reports the exit status of a child behind sshd",
   ignore: sshd.ignore,
   async fn() {
     assert(sshd.command, missing);
@@ -69,7 +69,7 @@ Deno.test({
 
 Deno.test({
   name:
-    "spawn() over stdio reaches a child through sshd that lets anybody write to standard output",
+    "spawn() over stdio talks to a child through sshd whose standard output has other writers",
   ignore: sshd.ignore,
   async fn() {
     assert(sshd.command, missing);

@@ -10,7 +10,7 @@ async function run(command: string, ...args: string[]) {
   throw new Error(`Cannot ${command}: ${new TextDecoder().decode(stderr)}`);
 }
 
-/** Make a directory, and tell whether it was not there before. */
+/** Make a directory. Returns whether it is new. */
 async function makeMissing(path: string): Promise<boolean> {
   try {
     await Deno.mkdir(path, { mode: 0o755 });
@@ -22,16 +22,16 @@ async function makeMissing(path: string): Promise<boolean> {
 }
 
 /**
- * An SSH server for the user that runs the test, with keys of its own; nothing of it stays. `ssh` starts one for each
- * connection and talks to it over pipes, so that it needs no port.
+ * An SSH server for the user that runs the test, with its own keys, which are deleted at the end. `ssh` starts one for
+ * each connection and talks to it over pipes, so it needs no port.
  */
 export interface Sshd extends AsyncDisposable {
-  /** Arguments of `ssh` before the command. */
+  /** The arguments of `ssh` that precede the command. */
   args: string[];
 }
 
 export async function startSshd(sshd: string): Promise<Sshd> {
-  // Root's server wants a directory that only an init system makes
+  // The server needs a directory that only an init system creates
   const isMade = Deno.uid() === 0 && await makeMissing(DIRECTORY_OF_SSHD);
   const directory = await Deno.makeTempDir();
   const path = (name: string) => `${directory}/${name}`;

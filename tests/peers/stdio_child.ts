@@ -1,4 +1,4 @@
-// Answers each message reversed, over its standard input and output; exits with 3 if it is told "crash".
+// Answers each message reversed, over standard input and output. Exits with code 3 at the message "crash".
 import { connectToParent, text } from "../../mod.ts";
 
 const parent = await connectToParent({

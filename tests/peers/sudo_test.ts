@@ -8,7 +8,7 @@ import { assertReverses } from "./reversing.ts";
 const [sudo, python] = await Promise.all([findSudo(), findPython()]);
 const user = "--user=nobody";
 
-/** The child in Python of the README, over TCP. */
+/** The README's child in Python, over TCP. */
 async function readTcpChild(): Promise<string> {
   const url = new URL("./echo.py", import.meta.url);
   return (await Deno.readTextFile(url))
@@ -20,7 +20,8 @@ async function readTcpChild(): Promise<string> {
 }
 
 Deno.test({
-  name: "spawn() over TCP reaches a child behind sudo that keeps the variables",
+  name:
+    "spawn() over TCP talks to a child behind sudo that keeps the variables",
   ignore: sudo.ignore || python.ignore,
   async fn() {
     assert(sudo.command && python.command, missing);
@@ -35,7 +36,7 @@ Deno.test({
 });
 
 Deno.test({
-  name: "spawn() over stdio reaches a program behind sudo",
+  name: "spawn() over stdio talks to a program behind sudo",
   ignore: sudo.ignore,
   async fn() {
     assert(sudo.command, missing);

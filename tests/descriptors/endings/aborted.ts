@@ -1,4 +1,4 @@
-/** Aborts a wait after some turns, and leaves the socket open: nothing keeps the process alive. */
+/** Aborts a wait after some turns and leaves the socket open, which must not keep the process alive. */
 import { DescriptorSocket } from "../../../descriptors.ts";
 import { socketPair } from "../libc.ts";
 

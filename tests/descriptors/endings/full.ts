@@ -1,4 +1,4 @@
-/** Closes both ends while each has more to send than the system takes. */
+/** Closes both ends while each has more to send than the socket holds. */
 import { DescriptorSocket } from "../../../descriptors.ts";
 import { socketPair } from "../libc.ts";
 

@@ -1,6 +1,6 @@
 /**
- * Does anything in any order to two connected sockets: what is sent is received in order, once
- * they are closed nothing is left open, and the process ends.
+ * Runs random operations on two connected sockets. Descriptors arrive in order, no descriptor
+ * stays open after close(), and the process exits.
  */
 import { closeSync, openSync, readSync } from "node:fs";
 import fc from "fast-check";
@@ -10,7 +10,7 @@ import { openTargets, position, socketPair } from "../libc.ts";
 
 const tick = () => new Promise((resolve) => setTimeout(resolve));
 
-// Deno opens two sockets for signals, half a second after its start or now: they stay open.
+// Deno opens two sockets for signals half a second after its start; open them now.
 const ignoreSignal = () => {};
 Deno.addSignalListener("SIGUSR2", ignoreSignal);
 Deno.removeSignalListener("SIGUSR2", ignoreSignal);
@@ -19,14 +19,14 @@ await tick();
 const FILE_COUNT = 100;
 const path = await Deno.realPath(await Deno.makeTempFile());
 await Deno.writeTextFile(path, "x".repeat(FILE_COUNT));
-/** Told apart by their positions. */
+/** Identified by their positions. */
 const files = Array.from({ length: FILE_COUNT }, (_, index) => {
   const file = openSync(path, "r");
   if (index > 0) readSync(file, new Uint8Array(index));
   return file;
 });
 
-/** What is open that can be of these tests. */
+/** List the open descriptors that these tests may have opened. */
 function open(): string[] {
   return openTargets().filter((target) =>
     Deno.build.os !== "linux" || target === path || target.startsWith("socket:")

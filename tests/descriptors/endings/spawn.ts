@@ -1,4 +1,4 @@
-/** Gives up the start of a child that never connects, after any number of turns and ticks. */
+/** Aborts the start of a child that never connects, after various numbers of turns and ticks. */
 import { assertEquals, assertRejects } from "@std/assert";
 import { spawnWithDescriptors } from "../../../descriptors.ts";
 

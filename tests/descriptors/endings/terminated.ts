@@ -1,4 +1,4 @@
-/** Terminates Workers that wait: the memory that the system then writes to is still theirs. */
+/** Terminates Workers that wait: their memory must not be reused while poll() can write to it. */
 import { once } from "node:events";
 import { assert, assertEquals } from "@std/assert";
 import { DescriptorSocket } from "../../../descriptors.ts";
@@ -15,9 +15,9 @@ for (let round = 0; round < 5; round++) {
   worker.postMessage(right);
   const [{ data: { address, timeout } }] = await waiting;
   worker.terminate();
-  // Ends by itself, once the Worker is gone
+  // The call ends after the Worker was terminated
   assert(timeout > 0 && timeout <= 10_000);
-  // Others take the memory that the Worker had, if it was freed.
+  // Other Workers would reuse the memory if it had been freed.
   for (let count = 0; count < 5; count++) {
     const other = new Worker("data:,postMessage(0)", { type: "module" });
     await once(other, "message");
@@ -28,7 +28,7 @@ for (let round = 0; round < 5; round++) {
   await socket.send(0);
   const pointer = Deno.UnsafePointer.create(address);
   assert(pointer !== null);
-  // The second entry of the array: the descriptor, what is asked for, what was found
+  // The second entry of the array: the descriptor, the requested events, the reported events
   const memory = new Deno.UnsafePointerView(pointer);
   while (memory.getInt16(14) === 0) await tick();
   assertEquals([memory.getInt32(8), memory.getInt16(14)], [right, POLLIN]);

@@ -1,5 +1,5 @@
 /// <reference lib="deno.worker" />
-/** Waits for a descriptor until it is terminated, and tells how it waits. */
+/** Waits for a descriptor until it is terminated, and reports how it calls poll(). */
 const { dlopen } = Deno;
 Object.defineProperty(Deno, "dlopen", {
   value(...[name, symbols]: Parameters<typeof dlopen>) {

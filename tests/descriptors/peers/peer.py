@@ -30,7 +30,7 @@ def take():
 
 def take_socket():
     taken = socket.socket(fileno=take())
-    taken.setblocking(True)  # in Deno no socket is, and the flag is shared
+    taken.setblocking(True)  # Deno sockets are non-blocking, and the flag is shared
     return taken
 
 

@@ -1,4 +1,4 @@
-/** Says what using descriptors throws, on the system that its argument names. */
+/** Prints the error that the first call throws on the system named in the argument. */
 const [os = Deno.build.os] = Deno.args;
 Object.defineProperty(Deno, "build", { value: { ...Deno.build, os } });
 const { closeDescriptor } = await import("../../../descriptors.ts");

@@ -1,16 +1,16 @@
 /**
- * What keeps the house in order (CONTRIBUTING.md): each function takes the root of a tree and returns its violations, a
- * sentence each.
+ * The rules for the layout of the sources (CONTRIBUTING.md). Each function takes the root of a source tree and returns the
+ * violations, one sentence each.
  */
 
 import { tryPublishing } from "./jsr/publishing.ts";
 
-/** The floors from the ground up: each has a face, `NAME.ts`, and rooms, `NAME/`. Those in one row are on one floor. */
-const FLOORS = [
+/** The layers, the lowest first. Each name is a public module, `NAME.ts`, with its parts in `NAME/`. */
+const LAYERS = [
   ["framing"],
   ["channel"],
-  ["pair"],
-  ["descriptors", "mod", "demo", "child"],
+  ["pair", "jsonrpc"],
+  ["descriptors", "sandboxed", "mod", "demo", "child"],
 ];
 
 const MAX_LINES = 450;
@@ -18,22 +18,24 @@ const MAX_LINES_OF_CHANNEL = 600;
 const MAX_LINES_OF_TESTS = 1000;
 
 interface Place {
+  /** The name of the public module that the file is, or is a part of. */
   name: string;
-  floor: number;
-  isFace: boolean;
+  /** The index of its layer, or -1 if it is in none. */
+  layer: number;
+  isPublic: boolean;
 }
 
 function placeOf(path: string): Place {
-  const isFace = !path.includes("/");
-  const name = isFace ? path.replace(/\.ts$/, "") : path.split("/")[0] ?? "";
+  const isPublic = !path.includes("/");
+  const name = isPublic ? path.replace(/\.ts$/, "") : path.split("/")[0] ?? "";
   return {
     name,
-    isFace,
-    floor: FLOORS.findIndex((names) => names.includes(name)),
+    isPublic,
+    layer: LAYERS.findIndex((names) => names.includes(name)),
   };
 }
 
-/** The files below a directory by their paths from it, but those that begin with a dot and packages. */
+/** Lists the files in a directory, except hidden ones and npm packages, by their paths relative to it. */
 export async function walk(root: URL, directory = ""): Promise<string[]> {
   const paths: string[] = [];
   for await (const entry of Deno.readDir(new URL(`./${directory}`, root))) {
@@ -45,7 +47,7 @@ export async function walk(root: URL, directory = ""): Promise<string[]> {
   return paths.sort();
 }
 
-/** The sources by their paths from the root. */
+/** Lists the sources by their paths relative to the root. */
 async function sourcesOf(root: URL): Promise<string[]> {
   const paths = await walk(root);
   return paths.filter((path) =>
@@ -73,7 +75,7 @@ async function runDeno(root: URL, ...args: string[]): Promise<Output> {
   };
 }
 
-/** Find files that are too long to be read in one sitting. */
+/** Finds files that are too long to read in one sitting. */
 export async function findLongFiles(root: URL): Promise<string[]> {
   const violations = [];
   for (const path of await walk(root)) {
@@ -86,17 +88,17 @@ export async function findLongFiles(root: URL): Promise<string[]> {
     const text = await Deno.readTextFile(new URL(path, root));
     const lines = text.split("\n").length - 1;
     if (lines > max) {
-      violations.push(`${path} has ${lines} lines: it may have ${max}`);
+      violations.push(`${path} has ${lines} lines: the limit is ${max}`);
     }
   }
   return violations;
 }
 
-/** Find sources that lie on no floor. */
-export async function findHomeless(root: URL): Promise<string[]> {
+/** Finds sources that are in no layer. */
+export async function findSourcesOutsideLayers(root: URL): Promise<string[]> {
   return (await sourcesOf(root))
-    .filter((path) => placeOf(path).floor < 0)
-    .map((path) => `${path} is on no floor`);
+    .filter((path) => placeOf(path).layer < 0)
+    .map((path) => `${path} is in no layer`);
 }
 
 interface Import {
@@ -110,15 +112,11 @@ interface Dependency {
   span: { start: { line: number } };
 }
 
-/** The part of what `deno info --json` writes that is needed here. */
+/** The output of `deno info --json`, as far as it is used here. */
 interface Graph {
   modules: {
     specifier: string;
-    dependencies?: {
-      code?: Dependency;
-      type?: Dependency;
-      isDynamic?: boolean;
-    }[];
+    dependencies?: { code?: Dependency; type?: Dependency }[];
   }[];
 }
 
@@ -134,7 +132,7 @@ async function graphOf(root: URL, path: string): Promise<Graph> {
   return JSON.parse(stdout);
 }
 
-/** All that a tree imports from itself: types, re-exports and what is loaded later included. */
+/** Lists the imports between files of a tree, including types, re-exports and dynamic imports. */
 async function importsOf(root: URL): Promise<Import[]> {
   const found = new Map<string, Import[]>();
   for (const path of await sourcesOf(root)) {
@@ -161,29 +159,30 @@ async function importsOf(root: URL): Promise<Import[]> {
     }
     if (!found.has(path)) throw new Error(`Cannot read imports of ${path}`);
   }
-  // It stands in for packages (CONTRIBUTING.md)
+  // It stands in for the packages @std/* (CONTRIBUTING.md)
   return [...found.values()].flat()
     .filter(({ to }) => !to.startsWith("tests/std/"));
 }
 
-/** What is wrong with an import, if anything is. */
+/** Says what is wrong with an import. */
 function judge({ from, to }: Import): string | undefined {
   const [here, there] = [placeOf(from), placeOf(to)];
   if (here.name === there.name) {
-    return there.isFace ? "a room may not import its own face" : undefined;
+    return there.isPublic
+      ? "a part may not import its own public module"
+      : undefined;
   }
-  if (there.floor < 0) return "it is on no floor";
-  if (here.floor <= there.floor) {
-    return here.floor === there.floor
-      ? "neighbours may not import each other"
-      : "imports run down only";
+  if (there.layer < 0) return "it is in no layer";
+  if (here.layer < there.layer) return "imports run down only";
+  if (here.layer === there.layer) {
+    return "modules of one layer may not import each other";
   }
-  if (!there.isFace && here.floor - there.floor > 1) {
-    return "rooms are for their floor and the next one up";
+  if (!there.isPublic && here.layer - there.layer > 1) {
+    return "parts are for their own layer and the next one up";
   }
 }
 
-/** Find imports that do not run down, and those that run in a circle. */
+/** Finds imports that do not run down, and circular ones. */
 export async function findWrongImports(root: URL): Promise<string[]> {
   const imports = await importsOf(root);
   const violations = imports.flatMap((each) => {
@@ -210,14 +209,14 @@ function findCircles(imports: Import[]): string[] {
   return circles;
 }
 
-/** The files that users import from, by `exports` of deno.json. */
+/** Lists the files that `exports` in deno.json names. */
 async function entryPointsOf(root: URL): Promise<string[]> {
   const text = await Deno.readTextFile(new URL("deno.json", root));
   const { exports }: { exports: Record<string, string> } = JSON.parse(text);
   return Object.values(exports).map((path) => path.replace(/^\.\//, ""));
 }
 
-/** The part of what `deno doc --json` writes that is needed here. */
+/** The output of `deno doc --json`, as far as it is used here. */
 interface Documentation {
   nodes: Record<string, {
     symbols: {
@@ -227,10 +226,10 @@ interface Documentation {
   }>;
 }
 
-/** Find names that users can import and that are tagged `@internal`. */
+/** Finds names that users can import and that are tagged `@internal`. */
 export async function findInternalExports(root: URL): Promise<string[]> {
-  const violations = [];
-  for (const path of await entryPointsOf(root)) {
+  const paths = await entryPointsOf(root);
+  const violations = await Promise.all(paths.map(async (path) => {
     const { success, stdout, stderr } = await runDeno(
       root,
       "doc",
@@ -239,37 +238,37 @@ export async function findInternalExports(root: URL): Promise<string[]> {
     );
     if (!success) throw new Error(`Cannot document ${path}: ${stderr}`);
     const { nodes }: Documentation = JSON.parse(stdout);
-    for (
-      const { name, declarations } of Object.values(nodes)[0]?.symbols ?? []
-    ) {
-      if (
-        declarations.some(({ jsDoc }) =>
-          jsDoc?.tags?.some(({ kind }) => kind === "internal")
-        )
-      ) violations.push(`${path} exports ${name}, which is @internal`);
-    }
-  }
-  return violations;
+    const symbols = Object.values(nodes)[0]?.symbols ?? [];
+    const internal = symbols.filter(({ declarations }) =>
+      declarations.some(({ jsDoc }) =>
+        jsDoc?.tags?.some(({ kind }) => kind === "internal")
+      )
+    );
+    return internal.map(({ name }) =>
+      `${path} exports ${name}, which is @internal`
+    );
+  }));
+  return violations.flat();
 }
 
-/** Find what `deno doc --lint` says of each entry point, alone. */
+/** Finds the errors of `deno doc --lint` in each entry point, separately. */
 export async function findDocumentationErrors(root: URL): Promise<string[]> {
-  const violations = [];
-  for (const path of await entryPointsOf(root)) {
+  const paths = await entryPointsOf(root);
+  const violations = await Promise.all(paths.map(async (path) => {
     const { success, stderr } = await runDeno(root, "doc", "--lint", path);
-    if (success) continue;
+    if (success) return [];
     const errors = [...stderr.matchAll(/^error\[.*\]: (.*)$/gm)];
     const reasons = errors.map(([, error]) => error);
     if (reasons.length === 0) reasons.push(stderr);
-    violations.push(...reasons.map((reason) => `${path}: ${reason}`));
-  }
-  return violations;
+    return reasons.map((reason) => `${path}: ${reason}`);
+  }));
+  return violations.flat();
 }
 
 const FOR_USERS =
   /^(deno\.json|LICENSE|(README|CHANGELOG|SECURITY)\.md|docs\/.*)$/;
 
-/** Find sources that are not published, and what is published that is for us only. */
+/** Finds sources that would not be published, and published files that are not for users. */
 export async function findWrongPublishing(root: URL): Promise<string[]> {
   const files = await walk(root);
   const { success, report, paths } = await tryPublishing(root, files);

@@ -2,60 +2,56 @@ import { assert, assertEquals } from "@std/assert";
 import { pathToFileURL } from "node:url";
 import {
   findDocumentationErrors,
-  findHomeless,
   findInternalExports,
   findLongFiles,
+  findSourcesOutsideLayers,
   findWrongImports,
   findWrongPublishing,
-} from "./house.ts";
+} from "./layout.ts";
 
 const ROOT = new URL("../", import.meta.url);
 
 const RULES = {
-  "no file is too long to be read in one sitting": findLongFiles,
-  "every source is on a floor": findHomeless,
-  "imports run down only, and in no circle": findWrongImports,
-  "no entry point exports what is @internal": findInternalExports,
+  "no file is too long to read in one sitting": findLongFiles,
+  "every source is in a layer": findSourcesOutsideLayers,
+  "imports run down only, and none is circular": findWrongImports,
+  "no entry point exports an @internal name": findInternalExports,
   "the documentation of each entry point is complete": findDocumentationErrors,
   "every source is published, and nothing else": findWrongPublishing,
 };
 
 for (const [rule, find] of Object.entries(RULES)) {
-  Deno.test(`In this house ${rule}`, async () => {
+  Deno.test(`Layout: ${rule}`, async () => {
     assertEquals(await find(ROOT), []);
   });
 }
 
-// Who has a copy of the sources has them checked by a configuration of their own
-for (const strict of [true, false]) {
-  Deno.test(`Entry points are right by the types of a configuration that says ${strict ? "nothing" : "strict: false"}`, async () => {
-    const { imports, exports } = JSON.parse(
-      await Deno.readTextFile(new URL("deno.json", ROOT)),
-    );
-    const compilerOptions = strict ? {} : { strict };
+// A project that vendors the sources checks them with its own configuration
+Deno.test("Entry points have no type errors without compiler options, or with strict: false", async () => {
+  const { imports, exports } = JSON.parse(
+    await Deno.readTextFile(new URL("deno.json", ROOT)),
+  );
+  await Promise.all([{}, { strict: false }].map(async (compilerOptions) => {
     const config = await Deno.makeTempFile({ suffix: ".json" });
-    try {
-      await Deno.writeTextFile(
-        config,
-        JSON.stringify({ compilerOptions, imports }),
-      );
-      const { success, stderr } = await new Deno.Command(Deno.execPath(), {
-        args: [
-          "check",
-          "--quiet",
-          "--no-lock",
-          `--config=${config}`,
-          ...Object.values<string>(exports),
-        ],
-        cwd: ROOT,
-        env: { NO_COLOR: "1" },
-      }).output();
-      assert(success, new TextDecoder().decode(stderr));
-    } finally {
-      await Deno.remove(config);
-    }
-  });
-}
+    await Deno.writeTextFile(
+      config,
+      JSON.stringify({ compilerOptions, imports }),
+    );
+    const { success, stderr } = await new Deno.Command(Deno.execPath(), {
+      args: [
+        "check",
+        "--quiet",
+        "--no-lock",
+        `--config=${config}`,
+        ...Object.values<string>(exports),
+      ],
+      cwd: ROOT,
+      env: { NO_COLOR: "1" },
+    }).output();
+    await Deno.remove(config);
+    assert(success, new TextDecoder().decode(stderr));
+  }));
+});
 
 Deno.test("CONTRIBUTING.md names files that exist", async () => {
   const text = await Deno.readTextFile(new URL("CONTRIBUTING.md", ROOT));
@@ -64,7 +60,7 @@ Deno.test("CONTRIBUTING.md names files that exist", async () => {
   for (const path of paths) await Deno.stat(new URL(path, ROOT));
 });
 
-/** Make a small tree, and give what is found in it. */
+/** Creates a small source tree and finds violations in it. */
 async function findIn(
   find: (root: URL) => Promise<string[]>,
   files: Record<string, string>,
@@ -84,7 +80,7 @@ async function findIn(
 }
 
 const CONFIGURATION = JSON.stringify({
-  name: "@a/house",
+  name: "@a/package",
   version: "1.0.0",
   license: "MIT",
   exports: { ".": "./mod.ts", "./pair": "./pair.ts" },
@@ -104,27 +100,27 @@ Deno.test("findLongFiles() finds sources over 450 lines, channel.ts over 600 and
       "notes.md": lines(2000),
     }),
     [
-      "channel.ts has 601 lines: it may have 600",
-      "framing/encoder.ts has 451 lines: it may have 450",
-      "tests/pair/b_test.ts has 1001 lines: it may have 1000",
+      "channel.ts has 601 lines: the limit is 600",
+      "framing/encoder.ts has 451 lines: the limit is 450",
+      "tests/pair/b_test.ts has 1001 lines: the limit is 1000",
     ],
   );
 });
 
-Deno.test("findHomeless() finds sources that are on no floor", async () => {
+Deno.test("findSourcesOutsideLayers() finds sources that are in no layer", async () => {
   assertEquals(
-    await findIn(findHomeless, {
+    await findIn(findSourcesOutsideLayers, {
       "mod.ts": "",
       "pair/child.ts": "",
       "tests/any_test.ts": "",
       "utils.ts": "",
       "src/a.ts": "",
     }),
-    ["src/a.ts is on no floor", "utils.ts is on no floor"],
+    ["src/a.ts is in no layer", "utils.ts is in no layer"],
   );
 });
 
-Deno.test("findWrongImports() lets faces import rooms, rooms their neighbours, and all the floors below", async () => {
+Deno.test("findWrongImports() lets a public module import its parts, a part its siblings, and both all layers below", async () => {
   assertEquals(
     await findIn(findWrongImports, {
       "mod.ts": 'export * from "./pair.ts"; export * from "./framing.ts";',
@@ -159,18 +155,18 @@ Deno.test("findWrongImports() finds imports of every kind that do not run down",
       "descriptors/libc.ts": "",
     }),
     [
-      "channel/queue.ts:1 imports channel.ts: a room may not import its own face",
+      "channel/queue.ts:1 imports channel.ts: a part may not import its own public module",
       "channel/queue.ts:2 imports pair.ts: imports run down only",
       "channel/queue.ts:3 imports child.ts: imports run down only",
       "channel/queue.ts:4 imports descriptors/libc.ts: imports run down only",
-      "descriptors.ts:1 imports channel/queue.ts: rooms are for their floor and the next one up",
-      "mod.ts:1 imports child.ts: neighbours may not import each other",
-      "mod.ts:1 imports tests/fake.ts: it is on no floor",
+      "descriptors.ts:1 imports channel/queue.ts: parts are for their own layer and the next one up",
+      "mod.ts:1 imports child.ts: modules of one layer may not import each other",
+      "mod.ts:1 imports tests/fake.ts: it is in no layer",
     ],
   );
 });
 
-Deno.test("findWrongImports() finds circles, of types and of what is loaded later too", async () => {
+Deno.test("findWrongImports() finds circular imports, also of types and dynamic ones", async () => {
   assertEquals(
     await findIn(findWrongImports, {
       "pair.ts": 'import "./pair/a.ts";',
@@ -182,7 +178,7 @@ Deno.test("findWrongImports() finds circles, of types and of what is loaded late
   );
 });
 
-Deno.test("findInternalExports() finds @internal names, also those that are exported again", async () => {
+Deno.test("findInternalExports() finds @internal names, also re-exported ones", async () => {
   assertEquals(
     await findIn(findInternalExports, {
       "deno.json": CONFIGURATION,
@@ -200,7 +196,7 @@ Deno.test("findInternalExports() finds @internal names, also those that are expo
   );
 });
 
-Deno.test("findDocumentationErrors() finds what is missing in each entry point alone", async () => {
+Deno.test("findDocumentationErrors() finds missing documentation in each entry point", async () => {
   assertEquals(
     await findIn(findDocumentationErrors, {
       "deno.json": CONFIGURATION,
@@ -234,7 +230,7 @@ Deno.test("findDocumentationErrors() finds what is missing in each entry point a
   );
 });
 
-Deno.test("findWrongPublishing() finds sources that are left out, and what is for us only", async () => {
+Deno.test("findWrongPublishing() finds unpublished sources, and published files that are not for users", async () => {
   assertEquals(
     await findIn(findWrongPublishing, {
       "deno.json": CONFIGURATION,
