@@ -86,6 +86,7 @@ Deno.test("ChildConnection.close() after drainOnClose() closes at once while the
   connection.drainOnClose();
   a.abort();
   assertEquals(await b.receive().catch(() => null), null);
+  b.abort();
 });
 
 Deno.test("Channel.closeWrite() and close() resolve, and flush() rejects, once the child has exited and both directions have ended", async () => {
