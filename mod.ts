@@ -3,8 +3,7 @@
  * Unix has always done it: a pair of connected sockets, one end each, with a length in
  * front of every message.
  *
- * Run as a program, `deno run -A jsr:@socketpair/socketpair`, it is a demo: `--help` says
- * what of.
+ * Run as a program (`deno run -A jsr:@socketpair/socketpair`) it is a demo; see `--help`.
  *
  * @example The parent
  * ```ts ignore
@@ -75,6 +74,6 @@ export {
 
 // The main module may be a bundle that holds this one.
 if (import.meta.main && import.meta.url.endsWith("/mod.ts")) {
-  // What the demo needs, each child that imports this would load: a literal path is in its graph.
+  // A literal specifier would put demo.ts in the graph of every child.
   await import(import.meta.resolve("./demo.ts"));
 }

@@ -114,11 +114,10 @@ export async function socketPair(
       "Cannot make socket pair: Deno has no Unix sockets on Windows",
     );
   }
-  await using server = new HandshakeServer(
-    await listenUnix(options.directory),
-  );
+  const endpoint = await listenUnix(options.directory);
+  await using server = new HandshakeServer(endpoint);
   let right;
-  const left = await Deno.connect({ transport: "unix", ...server.address });
+  const left = await Deno.connect({ transport: "unix", ...endpoint.address });
   try {
     await writeToken(left, server.token);
     right = await server.admitted;
@@ -272,7 +271,8 @@ function start(
 ): StartedProcess {
   const settings = commandOptions(options, hooks, address, env);
   try {
-    const process = new Deno.Command(command, settings).spawn();
+    const process = hooks.launch?.(command, settings) ??
+      new Deno.Command(command, settings).spawn();
     log?.(`started child ${process.pid}`);
     return new StartedProcess(process, command, options, hooks);
   } catch (error) {
@@ -334,7 +334,12 @@ export async function spawnModule<S extends AnySerialization = undefined>(
   }
   const { planModule } = await loadSandbox();
   const plan = await planModule(specifier, options);
-  return await spawn(plan.command, withHooks(plan.options, plan.hooks));
+  try {
+    return await spawn(plan.command, withHooks(plan.options, plan.hooks));
+  } catch (error) {
+    await plan.hooks.discard?.();
+    throw error;
+  }
 }
 
 let sandbox: typeof import("./pair/sandbox.ts") | undefined;

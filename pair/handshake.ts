@@ -104,14 +104,12 @@ interface Handshake extends PromiseWithResolvers<void> {
 }
 
 /** Accepts connections, and admits the first one that sends the token. */
-export class HandshakeServer<
-  Conn extends Deno.Conn = Deno.Conn,
-  At extends Address = Address,
-> implements AsyncDisposable {
+export class HandshakeServer<Conn extends Deno.Conn = Deno.Conn>
+  implements AsyncDisposable {
   readonly token = newToken();
   /** Resolves to the connection that sent the token. */
   readonly admitted: Promise<Conn>;
-  readonly #endpoint: Endpoint<Conn, At>;
+  readonly #endpoint: Endpoint<Conn>;
   readonly #isForModule: boolean;
   readonly #marker = newToken();
   readonly #strangers: Error[] = [];
@@ -131,16 +129,11 @@ export class HandshakeServer<
    * @param endpoint Where to listen.
    * @param isForModule Whether the child is a module, which may send a reason.
    */
-  constructor(endpoint: Endpoint<Conn, At>, isForModule = false) {
+  constructor(endpoint: Endpoint<Conn>, isForModule = false) {
     this.#endpoint = endpoint;
     this.#isForModule = isForModule;
     this.admitted = markHandled(this.#admitted.promise);
     this.#accepting = this.#accept().catch(this.#admitted.reject);
-  }
-
-  /** Where it listens. */
-  get address(): At {
-    return this.#endpoint.address;
   }
 
   /** Take over the admitted connection, which {@linkcode stop} would close. */

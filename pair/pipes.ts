@@ -230,7 +230,7 @@ export function escapeControls(text: string): string {
     /(?![\t\n]|\r\n)[\p{Cc}\p{Bidi_Control}]/gu,
     (control) => {
       const code = control.charCodeAt(0).toString(16);
-      return code.length > 2 ? `\\u${code}` : `\\x${code.padStart(2, "0")}`;
+      return code.length > 2 ? `\\u{${code}}` : `\\x${code.padStart(2, "0")}`;
     },
   );
 }

@@ -47,7 +47,7 @@ Deno.test("ExitError.stderr has at most 4 KiB, and no control characters or colo
     `connect(); console.error("x".repeat(10_000) + "\\x1b[31mred\\x1b[0m \\x1b[2J \\u202e"); Deno.exit(1);`,
   );
   assert(stderr.length <= 4_096 + 10, `${stderr.length}`);
-  assert(stderr.endsWith("xred \\x1b[2J \\u202e\n"));
+  assert(stderr.endsWith("xred \\x1b[2J \\u{202e}\n"));
   assert(message.length < 400);
 });
 

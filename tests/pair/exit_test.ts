@@ -234,7 +234,7 @@ test("Channel.receive() gives null when a child half-closes and works on", async
   assertEquals(await child.channel.receive(), null);
   await child.channel.send("taco cat");
   assertEquals(await puppet.run("answer = receive().decode()"), "taco cat");
-  // Too late for receive(), and in time for closed
+  // receive() has given null already; closed still reports it
   const { closed } = child.channel;
   await puppet.start("os._exit(2)");
   await assertRejects(() => closed, ExitError, "exited with code 2");

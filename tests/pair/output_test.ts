@@ -200,6 +200,6 @@ Deno.test("escapeControls() escapes what changes the direction of text, and keep
   assertEquals(escapeControls(kept), kept);
   assertEquals(
     escapeControls("\u202eoc\u2069\u200f"),
-    "\\u202eoc\\u2069\\u200f",
+    "\\u{202e}oc\\u{2069}\\u{200f}",
   );
 });
