@@ -50,7 +50,17 @@ import {
 } from "./channel/waiting.ts";
 
 export type { FrameHeader, Framing, FramingOptions } from "./framing.ts";
-export { bytes, json, structured, text } from "./channel/serializations.ts";
+export {
+  InvalidMessageError,
+  type StandardSchemaV1,
+} from "./channel/schema.ts";
+export {
+  bytes,
+  json,
+  type JsonSchemas,
+  text,
+} from "./channel/serializations.ts";
+export { structured } from "./channel/structured.ts";
 export type * from "./channel/types.ts";
 
 /** How long after the end of a peer `closed` waits for messages to be received, in ms. */
@@ -128,7 +138,8 @@ export class Channel<In = Uint8Array<ArrayBuffer>, Out = In>
    */
   constructor(
     stream: Uint8Array<ArrayBuffer> extends In ? DuplexStream | Connection
-      : never,
+      // The compiler quotes this in its error.
+      : "name a serialization in the options: without one, messages are bytes",
     options?: ChannelOptions,
   );
   /**

@@ -51,10 +51,13 @@ export {
   type ChannelOptions,
   type Connection,
   type DuplexStream,
+  InvalidMessageError,
   json,
+  type JsonSchemas,
   type Received,
   type Sent,
   type Serialization,
+  type StandardSchemaV1,
   structured,
   text,
 } from "./channel.ts";

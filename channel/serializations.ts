@@ -1,4 +1,6 @@
+import { quote } from "../framing/errors.ts";
 import { giveMemory, takeMemory } from "../framing/memory.ts";
+import { checkSchema, checkWith, type StandardSchemaV1 } from "./schema.ts";
 import type {
   AnySerialization,
   BytesOptions,
@@ -35,14 +37,14 @@ import type {
  * await a.closeWrite();
  *
  * let sum = 0;
- * for await (const view of b) { // good until the loop goes on
+ * for await (const view of b) { // valid until the next step
  *   for (const byte of view) sum += byte;
  * }
  * assertEquals(sum, 6);
  * ```
  *
- * @param options Whether what is received is borrowed.
- * @returns The serialization; without options the default one of a `Channel`.
+ * @param options Whether received messages are borrowed.
+ * @returns The serialization. Without options it is the default one of a `Channel`.
  */
 export function bytes(
   options: BytesOptions = {},
@@ -76,16 +78,16 @@ export function serializationOf<S extends AnySerialization>(
   return (serialization ?? BYTES) as Serialization<Received<S>, Sent<S>>;
 }
 
-/** What a decoder puts where the bytes are wrong; a text may also hold it. */
+/** A decoder replaces invalid bytes with this character, which a text may also contain. */
 const REPLACEMENT = "\ufffd";
 
-/** UTF-16 units of a string that is encoded into memory used again; longer ones are rare. */
+/** The longest string, in UTF-16 units, that is encoded into the reused buffer. */
 const MAX_SCRATCH_UNITS = 5 * 1024 * 1024;
 
 /** The longest string of V8, in UTF-16 units. */
 const MAX_STRING_LENGTH = 2 ** 29 - 24;
 
-/** Where the bytes of a text are until they are in a batch: shared by all channels. */
+/** The bytes of a text until they are copied into a batch. All channels share this buffer. */
 let scratch: Uint8Array<ArrayBuffer> = new Uint8Array(0);
 
 function encodeText(encoder: TextEncoder, message: string): Uint8Array {
@@ -102,13 +104,13 @@ function encodeText(encoder: TextEncoder, message: string): Uint8Array {
  * Send strings as UTF-8 ({@link https://www.rfc-editor.org/rfc/rfc3629 | RFC 3629}).
  * A byte-order mark is a character like any other.
  *
- * Sending throws `TypeError` for what is no string, and for a string with a lone
+ * Sending throws `TypeError` for values that are not strings, and for strings with a lone
  * surrogate, which UTF-8 cannot express. Receiving throws `TypeError` for bytes that
- * are not UTF-8, and `RangeError` for more than 536,870,888 bytes, which is how many UTF-16
- * units V8's longest string has.
+ * are not UTF-8, and `RangeError` for more than 536,870,888 bytes, the number of UTF-16
+ * units of V8's longest string.
  *
- * It {@link Serialization.borrows | borrows}: the bytes of `serialize()` are good until the
- * next call, be it of another `text()` or `json()`: all of them use the same memory.
+ * It {@link Serialization.borrows | borrows}: the bytes that `serialize()` returns are valid until
+ * its next call, or that of any other `text()` or `json()`, because all of them use the same buffer.
  *
  * @example
  * ```ts
@@ -123,8 +125,8 @@ function encodeText(encoder: TextEncoder, message: string): Uint8Array {
  */
 export function text(): Serialization<string> {
   const encoder = new TextEncoder();
-  // Deno decodes 3 to 9 times as fast where it may replace what is wrong: the strict one
-  // tells whether it has.
+  // Deno decodes 3 to 9 times as fast if it may replace invalid bytes. The strict decoder then
+  // tells whether it did.
   const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
   const strict = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
   return {
@@ -149,23 +151,44 @@ export function text(): Serialization<string> {
             { cause },
           );
         }
-        throw new TypeError("Cannot receive message: it is not UTF-8", {
-          cause,
-        });
+        throw new TypeError(
+          `Cannot receive message: it is not UTF-8: ${excerptOf(bytes)}`,
+          { cause },
+        );
       }
     },
   };
 }
 
+/** Schemas for {@linkcode json}. */
+export interface JsonSchemas<
+  Receive extends StandardSchemaV1,
+  Send extends StandardSchemaV1,
+> {
+  /** Checks messages that are received, which become what the schema makes of them. */
+  receive: Receive;
+  /**
+   * Checks messages that are sent. They are sent as they are, not as what the schema makes of
+   * them: that is for the receiver.
+   *
+   * @default {receive}
+   */
+  send?: Send | undefined;
+}
+
 /**
- * Send what JSON can express ({@link https://www.rfc-editor.org/rfc/rfc8259 | RFC 8259}),
- * as UTF-8. The type is the caller's claim: what the peer sent is not checked
- * against it.
+ * Send values that JSON can express ({@link https://www.rfc-editor.org/rfc/rfc8259 | RFC 8259}),
+ * as UTF-8.
  *
- * Sending throws `TypeError` for what has no JSON form: `undefined`, a function, a
- * symbol, a `bigint`, a cycle. Receiving throws `SyntaxError` for what is not JSON
- * and `TypeError` for what is not UTF-8. Both throw `RangeError` for more than V8's longest
- * string.
+ * Without schemas, the types are the caller's claim: messages are not checked against them. With
+ * schemas of a library that follows {@link https://standardschema.dev | Standard Schema}, such as
+ * Zod, Valibot and ArkType, they are checked, and the types are those of the schemas. A message
+ * that does not fit rejects its `receive()` or `send()` with {@linkcode InvalidMessageError}, and
+ * the channel goes on. An asynchronous schema rejects with `TypeError`.
+ *
+ * Sending throws `TypeError` for values that have no JSON form: `undefined`, functions, symbols,
+ * `bigint`s, cycles. Receiving throws `SyntaxError` for bytes that are not JSON and `TypeError`
+ * for bytes that are not UTF-8. Both throw `RangeError` for more than V8's longest string.
  *
  * It {@link Serialization.borrows | borrows}, as {@linkcode text} does.
  *
@@ -179,128 +202,122 @@ export function text(): Serialization<string> {
  * assertThrows(() => json().serialize(undefined), TypeError);
  * ```
  *
- * @typeParam In What is received.
- * @typeParam Out What is sent.
+ * @typeParam In The type of the messages that are received.
+ * @typeParam Out The type of the messages that are sent.
  * @returns The serialization.
  */
-export function json<In = unknown, Out = In>(): Serialization<In, Out> {
+export function json<In = unknown, Out = In>(): Serialization<In, Out>;
+/**
+ * Send values that JSON can express, and check them with schemas.
+ *
+ * @example
+ * ```ts ignore
+ * import { connectToParent, json } from "@socketpair/socketpair";
+ * import * as z from "zod";
+ *
+ * const Order = z.object({ dish: z.string(), count: z.int().default(1) });
+ * const Receipt = z.object({ price: z.number() });
+ * const parent = await connectToParent({
+ *   serialization: json({ receive: Order, send: Receipt }),
+ * });
+ * ```
+ *
+ * @typeParam Receive The schema of the messages that are received.
+ * @typeParam Send The schema of the messages that are sent.
+ * @param schemas The schemas.
+ * @returns The serialization.
+ */
+export function json<
+  Receive extends StandardSchemaV1,
+  Send extends StandardSchemaV1 = Receive,
+>(
+  schemas: JsonSchemas<Receive, Send>,
+): Serialization<
+  StandardSchemaV1.InferOutput<Receive>,
+  StandardSchemaV1.InferInput<Send>
+>;
+export function json(
+  schemas?: JsonSchemas<StandardSchemaV1, StandardSchemaV1>,
+): Serialization<unknown> {
   const strings = text();
+  const plain: Serialization<unknown> = {
+    borrows: true,
+    serialize: (message) => strings.serialize(stringify(message)),
+    deserialize: (bytes) => parse(strings.deserialize(bytes), bytes),
+  };
+  if (schemas === undefined) return plain;
+  const { receive, send = receive } = schemas;
+  checkSchema("receive", receive);
+  checkSchema("send", send);
+  return {
+    borrows: true,
+    serialize(message) {
+      checkWith(send, message, "Cannot send message");
+      return plain.serialize(message);
+    },
+    deserialize: (bytes) =>
+      checkWith(receive, plain.deserialize(bytes), "Cannot receive message"),
+  };
+}
 
-  function stringify(message: Out): string {
-    let string: string | undefined;
-    try {
-      string = JSON.stringify(message);
-    } catch (cause) {
-      if (cause instanceof RangeError && /string length/.test(cause.message)) {
-        throw new RangeError(
-          `Cannot send message: its JSON form is too long: a string holds at most ${MAX_STRING_LENGTH} UTF-16 units`,
-          { cause },
-        );
-      }
-      throw new TypeError(
-        `Cannot send message: it has no JSON form: ${messageOf(cause)}`,
+function stringify(message: unknown): string {
+  let string: string | undefined;
+  try {
+    string = JSON.stringify(message);
+  } catch (cause) {
+    if (cause instanceof RangeError && /string length/.test(cause.message)) {
+      throw new RangeError(
+        `Cannot send message: its JSON form is too long: a string holds at most ${MAX_STRING_LENGTH} UTF-16 units`,
         { cause },
       );
     }
-    if (string === undefined) {
-      throw new TypeError(
-        `Cannot send message: ${typeof message} has no JSON form`,
-      );
-    }
-    return string;
+    throw new TypeError(
+      `Cannot send message: it has no JSON form: ${messageOf(cause)}`,
+      { cause },
+    );
   }
-
-  return {
-    borrows: true,
-    serialize: (message) => strings.serialize(stringify(message)),
-    deserialize(bytes) {
-      const string = strings.deserialize(bytes);
-      try {
-        return JSON.parse(string);
-      } catch (cause) {
-        throw new SyntaxError(
-          `Cannot receive message: it is not JSON: ${messageOf(cause)}`,
-          { cause },
-        );
-      }
-    },
-  };
+  if (string === undefined) {
+    throw new TypeError(
+      `Cannot send message: ${typeof message} has no JSON form`,
+    );
+  }
+  return string;
 }
 
-/**
- * Send whatever the
- * {@link https://html.spec.whatwg.org/multipage/structured-data.html | structured clone algorithm}
- * can clone: `Map`, `Set`, `Date`, `BigInt`, errors, typed arrays, cycles, `undefined`.
- * The bytes are V8's own format (`node:v8`), which Node understands too. The type is the
- * caller's claim.
- *
- * **Use it only with peers that you trust with this process**, not with a sandboxed module:
- * V8 does not promise to withstand bytes that were made to harm. A message of 300 bytes, made of
- * sparse arrays, has V8 take gigabytes. To bound what the bytes claim, all of V8's format would have
- * to be parsed before; `json()` has no such claims.
- *
- * Sending and receiving throw `DOMException` with the name `DataCloneError` for what
- * cannot be cloned, such as a function, and for bytes that are no clone. What `node:v8`
- * does not know arrives as a plain object without properties: a `Blob`, a `URL`, a stream.
- * A typed array is cloned with its whole buffer, as everywhere: of a small `Buffer` of
- * `node:buffer`, which shares one with others, send a copy.
- *
- * Bun has no such format (tried: 1.4.5): there, each message is a `DataCloneError`.
- *
- * @example
- * ```ts
- * import { structured } from "@socketpair/socketpair/channel";
- * import { assertEquals } from "@std/assert";
- *
- * const { serialize, deserialize } = structured<Map<string, bigint>>();
- * const message = new Map([["id", 7n]]);
- * assertEquals(deserialize(serialize(message).slice()), message);
- * ```
- *
- * @typeParam In What is received.
- * @typeParam Out What is sent.
- * @returns The serialization.
- */
-export function structured<In = unknown, Out = In>(): Serialization<
-  In,
-  Out
-> {
-  // Imported, it would cost every child 7 ms.
-  const { Deserializer, Serializer } = process.getBuiltinModule("node:v8");
-  return {
-    borrows: true, // V8 copies the bytes of what it reads
-    serialize(message) {
-      // Not v8.serialize(): what that makes of two typed arrays shares, once it is
-      // read, one buffer, so that transferring one would detach the other.
-      try {
-        const serializer = new Serializer();
-        serializer.writeHeader();
-        serializer.writeValue(message);
-        return serializer.releaseBuffer();
-      } catch (cause) {
-        throw dataCloneError("Cannot send message", cause);
-      }
-    },
-    deserialize(bytes) {
-      try {
-        const deserializer = new Deserializer(bytes);
-        deserializer.readHeader();
-        return deserializer.readValue();
-      } catch (cause) {
-        throw dataCloneError("Cannot receive message", cause);
-      }
-    },
-  };
+function parse(string: string, bytes: Uint8Array): unknown {
+  try {
+    return JSON.parse(string);
+  } catch (cause) {
+    const why = whyNotJson(string, bytes, messageOf(cause));
+    throw new SyntaxError(
+      `Cannot receive message: it is not JSON: ${why}`,
+      { cause },
+    );
+  }
 }
 
-function messageOf(error: unknown): string {
+function whyNotJson(string: string, bytes: Uint8Array, reason: string): string {
+  if (string === "") return "it is empty";
+  if (string.startsWith("\ufeff")) {
+    return `it begins with a byte-order mark: ${excerptOf(bytes)}`;
+  }
+  // V8 may quote the text, unescaped, after a comma.
+  const [what = ""] = reason.replace(/[^ -~]/g, "?").split(", ");
+  return `${what}: ${excerptOf(bytes)}`;
+}
+
+/** Bytes shown of each end of a long message. */
+const SHOWN = 30;
+
+/** Show the bytes of a bad message: all, or both ends. */
+function excerptOf(bytes: Uint8Array): string {
+  const { length } = bytes;
+  const shown = length <= 2 * SHOWN
+    ? quote(bytes)
+    : `${quote(bytes.subarray(0, SHOWN))} ... ${quote(bytes.subarray(-SHOWN))}`;
+  return `${shown} (${length} bytes)`;
+}
+
+export function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
-}
-
-function dataCloneError(action: string, cause: unknown): DOMException {
-  const error = new DOMException(
-    `${action}: ${messageOf(cause)}`,
-    "DataCloneError",
-  );
-  return Object.assign(error, { cause });
 }

@@ -16,6 +16,9 @@ import type { FrameHeader, Framing, FramingOptions } from "./types.ts";
  */
 const MAX_COPIED_LENGTH = BLOCK_LENGTH / 2;
 
+/** Messages of up to this many bytes are copied by `slice()`. */
+const MAX_SLICED_LENGTH = 1024;
+
 /**
  * A larger message is read directly into its own memory while at least this many bytes are
  * missing.
@@ -175,12 +178,15 @@ export class FrameDecoder {
     const start = this.#buffer.start + messageOffset;
     const end = start + messageLength;
     const { bytes } = this.#buffer;
-    const message = into !== undefined
-      ? fill(into, bytes.subarray(start, end))
-      // Half of the time that new Uint8Array(bytes.subarray(start, end)) takes.
-      : isOwned
-      ? bytes.slice(start, end)
-      : bytes.subarray(start, end);
+    let message;
+    // slice() takes three quarters of the time of new Uint8Array() at 64 bytes, but zeroes first.
+    if (into === undefined && isOwned && messageLength <= MAX_SLICED_LENGTH) {
+      message = bytes.slice(start, end);
+    } else {
+      message = bytes.subarray(start, end);
+      if (into !== undefined) message = fill(into, message);
+      else if (isOwned) message = new Uint8Array(message);
+    }
     this.#endFrame(header, message, end);
     if (into === undefined && isOwned) triggerScavenge(messageLength);
     return message;

@@ -25,7 +25,7 @@ import {
 import { startModule } from "./sandboxed_start.ts";
 
 /** The floors of this package: a file and a folder of that name each. */
-const FLOORS = ["framing", "channel", "pair", "descriptors"];
+const FLOORS = ["framing", "channel", "pair", "descriptors", "jsonrpc"];
 
 /** What `start()` is given for a module. */
 interface Plan<S extends AnySerialization> {

@@ -1,5 +1,4 @@
 import { assert, assertEquals } from "@std/assert";
-import { pathToFileURL } from "node:url";
 import {
   findDocumentationErrors,
   findInternalExports,
@@ -8,6 +7,7 @@ import {
   findWrongImports,
   findWrongPublishing,
 } from "./layout.ts";
+import { findIn } from "./trees.ts";
 
 const ROOT = new URL("../", import.meta.url);
 
@@ -59,25 +59,6 @@ Deno.test("CONTRIBUTING.md names files that exist", async () => {
   assert(paths.length > 0);
   for (const path of paths) await Deno.stat(new URL(path, ROOT));
 });
-
-/** Creates a small source tree and finds violations in it. */
-async function findIn(
-  find: (root: URL) => Promise<string[]>,
-  files: Record<string, string>,
-): Promise<string[]> {
-  const directory = await Deno.realPath(await Deno.makeTempDir());
-  const root = pathToFileURL(`${directory}/`);
-  try {
-    for (const [path, text] of Object.entries(files)) {
-      const url = new URL(path, root);
-      await Deno.mkdir(new URL(".", url), { recursive: true });
-      await Deno.writeTextFile(url, text);
-    }
-    return await find(root);
-  } finally {
-    await Deno.remove(directory, { recursive: true });
-  }
-}
 
 const CONFIGURATION = JSON.stringify({
   name: "@a/package",

@@ -1,5 +1,8 @@
 import { fileURLToPath } from "node:url";
 
+const { os, arch } = Deno.build;
+const isArm = arch === "aarch64";
+
 /** A program that tests need: its command, or `null` if it is missing. */
 export interface Program {
   command: string | null;
@@ -76,10 +79,15 @@ export const findGo = () => findProgram("go", "version");
 export const findRust = () => findProgram("rustc", "--version");
 export const findJq = () => findProgram("jq", "--version");
 export const findNpm = () => findProgram("npm", "--version");
-/** Finds bubblewrap, and checks that this system lets it make a sandbox. */
-export const findBubblewrap = () =>
-  findProgram("bwrap", "--ro-bind", "/", "/", "true");
-export const findSetpriv = () => findProgram("setpriv", "--version");
+
+/** Finds a program that exists on Linux only. */
+export async function findOnLinux(
+  name: string,
+  args = ["--version"],
+): Promise<Program> {
+  if (os !== "linux") return { command: null, ignore: true };
+  return await findProgram(name, ...args);
+}
 
 /**
  * The system's Python comes first: it starts faster than one of a version manager, has the packages of the system, and
@@ -102,6 +110,15 @@ export function findTwisted(): Promise<Program> {
     (python) =>
       succeeds(python, { args: ["-c", "import twisted.protocols.basic"] }),
     "twisted of python3",
+  );
+}
+
+/** Finds a Python that has the JSON-RPC library of a language server. */
+export function findPylsp(): Promise<Program> {
+  return find(
+    PYTHONS,
+    (python) => succeeds(python, { args: ["-c", "import pylsp_jsonrpc"] }),
+    "pylsp_jsonrpc of python3",
   );
 }
 
@@ -206,9 +223,6 @@ export function findNode(): Promise<Program> {
 }
 
 const RUNTIMES = new URL("./peers/runtimes/", import.meta.url);
-
-const { os, arch } = Deno.build;
-const isArm = arch === "aarch64";
 
 interface Runtime {
   /** Its file in a package of `tests/peers/runtimes`. */

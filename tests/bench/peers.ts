@@ -74,13 +74,13 @@ export const PEERS: ReadonlyMap<string, Peer> = new Map(
     "node-fork": {
       title: "Node, fork",
       tool: "node",
-      workloads: [...ALL, "records"],
+      workloads: [...ALL, "records", "calls"],
       command: () => ["node", program("fork.mjs")],
     },
     "deno-fork": {
       title: "Deno, fork",
       tool: "deno",
-      workloads: [...ALL, "records"],
+      workloads: [...ALL, "records", "calls"],
       command: () => deno("fork.mjs"),
     },
     "deno-conn": {
@@ -166,6 +166,36 @@ export const PEERS: ReadonlyMap<string, Peer> = new Map(
       tool: "deno",
       workloads: ["records"],
       command: () => deno("records.ts"),
+    },
+    "calls-hand": {
+      title: "socketpair, messages by hand",
+      tool: "deno",
+      workloads: ["calls"],
+      command: () => deno("calls.ts", "hand"),
+    },
+    "ours-calls": {
+      title: "socketpair, JsonRpc",
+      tool: "deno",
+      workloads: ["calls"],
+      command: () => deno("calls.ts", "jsonrpc"),
+    },
+    "calls-birpc": {
+      title: "socketpair, birpc",
+      tool: "deno",
+      workloads: ["calls"],
+      command: () => deno("calls.ts", "birpc"),
+    },
+    "calls-comlink": {
+      title: "socketpair, comlink",
+      tool: "deno",
+      workloads: ["calls"],
+      command: () => deno("calls.ts", "comlink"),
+    },
+    "calls-capnweb": {
+      title: "socketpair, Cap'n Web",
+      tool: "deno",
+      workloads: ["calls"],
+      command: () => deno("calls.ts", "capnweb"),
     },
     "ours-into": {
       title: "socketpair, receiveInto()",

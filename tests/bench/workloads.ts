@@ -106,6 +106,10 @@ export function workloadsFor(
     "oneway-64k": traffic("One way, 64 KiB", "oneway", 64 * KIB, 30_000),
     "oneway-1m": traffic("One way, 1 MiB", "oneway", MIB, 2_000),
     "both-4k": { ...both, messages: 2 * both.count },
+    "calls": traffic("Calls of add(1, 2) in turn", "calls", 0, 20_000, {
+      unit: "calls/s",
+      warm: quick ? 5_000 : 20_000,
+    }),
     "records": traffic(
       `JSON: ${RECORDS.toLocaleString("en")} different records, one by one`,
       "records",

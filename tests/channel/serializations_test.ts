@@ -164,7 +164,7 @@ const cases: Case[] = [
 for (
   const { name, serialization, good, unsendable, unreceivable } of cases
 ) {
-  Deno.test(`${name} gives back what was sent`, () => {
+  Deno.test(`${name} returns what was sent`, () => {
     for (const message of good) {
       const bytes = serialization.serialize(message);
       assertInstanceOf(bytes, Uint8Array);
@@ -172,14 +172,14 @@ for (
     }
   });
 
-  Deno.test(`${name} says of a message that it cannot be sent, and why`, () => {
+  Deno.test(`${name} reports why a message cannot be sent`, () => {
     for (const [message, errorName, why] of unsendable) {
       const error = assertThrows(() => serialization.serialize(message));
       assertError(error, "send", errorName, why);
     }
   });
 
-  Deno.test(`${name} says of bytes that they cannot be received, and why`, () => {
+  Deno.test(`${name} reports why bytes cannot be received`, () => {
     for (const [bytes, errorName, why] of unreceivable) {
       const error = assertThrows(() =>
         serialization.deserialize(bytes.slice())
@@ -246,7 +246,7 @@ for (
   });
 }
 
-Deno.test("Channel iterates on after a message that cannot be received", async () => {
+Deno.test("Channel iteration can continue after a message that cannot be received", async () => {
   const [ours, theirs] = channels(json(), bytes());
   for (const string of ["1", "{", "2"]) {
     await theirs.send(encoder.encode(string));
@@ -262,7 +262,7 @@ Deno.test("Channel iterates on after a message that cannot be received", async (
   await end(ours, theirs);
 });
 
-Deno.test("Channel rejects with what a serialization of a user's own throws, and goes on", async () => {
+Deno.test("Channel rejects with what a custom serialization throws, and continues", async () => {
   const reason = new Error("of its own");
   let failing = false;
   const identity = (bytes: Uint8Array) => {
@@ -301,7 +301,7 @@ Deno.test("Channel constructor throws for a serialization that is not called", (
   assert(!stream.readable.locked);
 });
 
-Deno.test("Channel sends nothing that a serialization of a user's own makes no bytes of, and goes on", async () => {
+Deno.test("Channel rejects a message that a custom serialization converts to no bytes, and continues", async () => {
   let made: unknown;
   const serialization: Serialization<unknown> = {
     // deno-lint-ignore no-explicit-any -- as who writes JavaScript may

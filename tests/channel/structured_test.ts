@@ -9,7 +9,7 @@ import fc from "fast-check";
 import { structured } from "../../channel.ts";
 import { assertError, channels, end } from "./serialized_channels.ts";
 
-Deno.test("structured() gives back any value that can be cloned", () => {
+Deno.test("structured() returns any value that can be cloned", () => {
   const { serialize, deserialize } = structured();
   const anything = fc.anything({
     withBigInt: true,
@@ -38,7 +38,7 @@ Deno.test("structured() keeps errors and their causes", () => {
   assertEquals(clone.cause.message, "cat");
 });
 
-Deno.test("structured() keeps cycles and what is there twice", () => {
+Deno.test("structured() keeps cycles and shared references", () => {
   const { serialize, deserialize } = structured<unknown[]>();
   const twice = { a: 1 };
   const message: unknown[] = [twice, twice];
@@ -49,7 +49,7 @@ Deno.test("structured() keeps cycles and what is there twice", () => {
   assertStrictEquals(clone[2], clone);
 });
 
-Deno.test("structured() sends a message as it is at the call", () => {
+Deno.test("structured() serializes a message synchronously", () => {
   const { serialize, deserialize } = structured<Uint8Array[]>();
   const message = [Uint8Array.of(1, 2, 3)];
   const bytes = new Uint8Array(serialize(message));
@@ -57,7 +57,7 @@ Deno.test("structured() sends a message as it is at the call", () => {
   assertEquals(deserialize(bytes), [Uint8Array.of(1, 2, 3)]);
 });
 
-Deno.test("structured() hands out no memory of ours, nor any twice", () => {
+Deno.test("structured() returns memory that nothing else uses", () => {
   const { serialize, deserialize } = structured<ArrayBufferView[]>();
   const lengths = [1, 3, 0, 70_000];
   const message = [
@@ -80,7 +80,7 @@ Deno.test("structured() hands out no memory of ours, nor any twice", () => {
   }
 });
 
-Deno.test("structured() keeps that two views are of the same memory", () => {
+Deno.test("structured() keeps two views of the same memory", () => {
   const { serialize, deserialize } = structured<Uint8Array[]>();
   const memory = Uint8Array.of(1, 2, 3, 4);
   const [whole, part] = deserialize(
@@ -91,7 +91,7 @@ Deno.test("structured() keeps that two views are of the same memory", () => {
   assertEquals(part, Uint8Array.of(2, 3));
 });
 
-Deno.test("structured() messages of a Channel may be transferred", async () => {
+Deno.test("structured() messages of a Channel can be transferred", async () => {
   const [ours, theirs] = channels(
     structured<Uint8Array<ArrayBuffer>[]>(),
     structured<Uint8Array<ArrayBuffer>[]>(),
@@ -112,7 +112,7 @@ Deno.test("structured() messages of a Channel may be transferred", async () => {
   await end(ours, theirs);
 });
 
-Deno.test("structured() refuses a clone that is cut anywhere", () => {
+Deno.test("structured() rejects a clone that is truncated anywhere", () => {
   const { serialize, deserialize } = structured();
   const bytes = serialize({
     map: new Map([["taco", [1, 2n, "cat"]]]),
@@ -123,4 +123,111 @@ Deno.test("structured() refuses a clone that is cut anywhere", () => {
     assertInstanceOf(error, DOMException);
     assertError(error, "receive", "DataCloneError", "");
   }
+});
+
+Deno.test("structured() keeps the name and message of a DOMException anywhere in a message", () => {
+  const { serialize, deserialize } = structured<unknown>();
+  const exception = new DOMException("gone", "AbortError");
+  const caused = Object.assign(new DOMException("", "DataCloneError"), {
+    cause: new RangeError("outer", { cause: exception }),
+  });
+  const twice = [exception, { exception }];
+  const descriptors = Object.getOwnPropertyDescriptors(exception);
+
+  const clones = deserialize(
+    new Uint8Array(serialize([
+      new Error("outer", { cause: exception }),
+      new Map([[exception, new Set([exception])]]),
+      caused,
+      twice,
+    ])),
+  );
+  assert(Array.isArray(clones));
+  const [error, map, causedClone, twiceClone] = clones;
+  const [[key, set]] = map;
+  for (
+    const clone of [
+      error.cause,
+      key,
+      ...set,
+      causedClone.cause.cause,
+      ...twiceClone.slice(0, 1),
+      twiceClone[1].exception,
+    ]
+  ) {
+    assertInstanceOf(clone, DOMException);
+    assertStrictEquals(clone, error.cause);
+    assertEquals(clone.name, "AbortError");
+    assertEquals(clone.message, "gone");
+    assertEquals(clone.code, 20);
+    assertEquals(clone.cause, undefined);
+  }
+  assertInstanceOf(causedClone, DOMException);
+  assertEquals(causedClone.name, "DataCloneError");
+  assertEquals(causedClone.message, "");
+  assertInstanceOf(causedClone.cause, RangeError);
+  assertEquals(Object.getOwnPropertyDescriptors(exception), descriptors);
+
+  const again = deserialize(new Uint8Array(serialize(error.cause)));
+  assertInstanceOf(again, DOMException);
+  assertEquals(again.name, "AbortError");
+  assertEquals(again.message, "gone");
+});
+
+Deno.test("structured() rejects platform objects instead of emptying them", async () => {
+  const { serialize, deserialize } = structured<unknown>();
+  const key = await crypto.subtle.generateKey(
+    { name: "AES-GCM", length: 128 },
+    true,
+    ["encrypt"],
+  );
+  for (
+    const object of [
+      new Headers({ taco: "cat" }),
+      new Request("http://localhost"),
+      new Response("taco"),
+      new URLSearchParams("taco=cat"),
+      new URL("http://localhost"),
+      new Blob(["taco"]),
+      new File(["taco"], "cat.txt"),
+      new FormData(),
+      new Event("taco"),
+      AbortSignal.abort(),
+      new ReadableStream(),
+      new TransformStream(),
+      key,
+    ]
+  ) {
+    class Derived extends Headers {}
+    for (
+      const message of [
+        object,
+        [object],
+        { deep: [{ object }] },
+        new Map([[1, object]]),
+        new Map([[object, 1]]),
+        new Set([object]),
+        new Error("taco", { cause: object }),
+        new Derived(),
+      ]
+    ) {
+      const error = assertThrows(() => serialize(message));
+      assertInstanceOf(error, DOMException);
+      const { name } = Object(message === object ? object : {}).constructor;
+      const why = message === object ? `${name} could not be cloned` : "";
+      assertError(error, "send", "DataCloneError", why);
+    }
+  }
+
+  class Point {
+    x = 1;
+    get [Symbol.toStringTag]() {
+      return "Point";
+    }
+  }
+  const error = Object.assign(new Error("taco"), { headers: new Headers() });
+  const clone = deserialize(new Uint8Array(serialize([new Point(), error])));
+  assert(Array.isArray(clone));
+  assertEquals(clone[0], { x: 1 });
+  assertEquals(clone[1].message, "taco");
 });

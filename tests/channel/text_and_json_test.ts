@@ -11,14 +11,14 @@ import { lengthField } from "../../framing.ts";
 import { socketPair } from "../../pair.ts";
 import { assertError, channels, encoder, end } from "./serialized_channels.ts";
 
-Deno.test("text() keeps a byte-order mark, as the three bytes that it is", () => {
+Deno.test("text() keeps a byte-order mark as three bytes", () => {
   const { serialize, deserialize } = text();
   const message = Uint8Array.of(0xef, 0xbb, 0xbf, 0xef, 0xbb, 0xbf, 0x61);
   assertEquals(deserialize(message), "\ufeff\ufeffa");
   assertEquals(serialize("\ufeff\ufeffa"), message);
 });
 
-Deno.test("text() gives back any well-formed string and refuses any other", () => {
+Deno.test("text() returns any well-formed string and rejects any other", () => {
   const { serialize, deserialize } = text();
   fc.assert(fc.property(fc.string({ unit: "binary" }), (message) => {
     assertEquals(deserialize(new Uint8Array(serialize(message))), message);
@@ -35,7 +35,7 @@ Deno.test("text() gives back any well-formed string and refuses any other", () =
   }));
 });
 
-Deno.test("text() makes of any bytes the string whose bytes they are, or TypeError", () => {
+Deno.test("text() decodes any UTF-8 and throws TypeError for other bytes", () => {
   const { serialize, deserialize } = text();
   const near = fc.oneof(
     fc.uint8Array({ maxLength: 20 }),
@@ -58,7 +58,7 @@ Deno.test("text() makes of any bytes the string whose bytes they are, or TypeErr
   );
 });
 
-Deno.test("text() tells a replacement character from bytes that are wrong", () => {
+Deno.test("text() distinguishes a replacement character from invalid bytes", () => {
   const { serialize, deserialize } = text();
   for (const message of ["\ufffd", "a\ufffdb", "\u{1f600}\ufffd\u{1f600}"]) {
     assertEquals(deserialize(new Uint8Array(serialize(message))), message);
@@ -85,7 +85,7 @@ Deno.test("Channel of text() or json() sends strings of any length and alphabet"
   }
 });
 
-Deno.test("Channel of text() over a connection writes what was sent, whatever is sent next", async () => {
+Deno.test("Channel of text() over a connection writes each message unchanged by the next one", async () => {
   // Frames that no batch has room for are not copied.
   const roomy = { ...lengthField(), maxHeaderLength: 300_000 };
   for (const framing of [lengthField(), roomy]) {
@@ -102,7 +102,7 @@ Deno.test("Channel of text() over a connection writes what was sent, whatever is
   }
 });
 
-Deno.test("Channel of json() may be sent to by toJSON() of a message", async () => {
+Deno.test("Channel of json() can be sent to by toJSON() of a message", async () => {
   const serialization = json<unknown>();
   const [ours, theirs] = channels(serialization, serialization);
   let inner;
@@ -119,7 +119,7 @@ Deno.test("Channel of json() may be sent to by toJSON() of a message", async () 
   await end(ours, theirs);
 });
 
-Deno.test("Channel gives a serialization that does not borrow bytes to keep", async () => {
+Deno.test("Channel passes bytes that can be kept to a serialization that does not borrow", async () => {
   const serialization: Serialization<Uint8Array, string> = {
     serialize: text().serialize,
     deserialize: (bytes) => bytes,
@@ -146,7 +146,7 @@ Deno.test("json() sends the UTF-8 of JSON.stringify()", () => {
   );
 });
 
-Deno.test("json() tells what toJSON() of a message threw", () => {
+Deno.test("json() reports what toJSON() of a message threw", () => {
   const reason = new RangeError("of its own");
   const message = {
     toJSON() {
@@ -158,7 +158,7 @@ Deno.test("json() tells what toJSON() of a message threw", () => {
   assertStrictEquals(error.cause, reason);
 });
 
-Deno.test("json() gives back any value of JSON", () => {
+Deno.test("json() returns any value of JSON", () => {
   const { serialize, deserialize } = json();
   fc.assert(fc.property(fc.jsonValue(), (message) => {
     // JSON has no negative zero.
@@ -167,7 +167,7 @@ Deno.test("json() gives back any value of JSON", () => {
   }));
 });
 
-Deno.test("text() and json() say of a message over V8's longest string that it is too long", () => {
+Deno.test("text() and json() throw RangeError for a message over V8's longest string", () => {
   const bytes = new Uint8Array(2 ** 29 - 23).fill(0x61);
   for (const { deserialize } of [text(), json()]) {
     assertThrows(
@@ -182,4 +182,47 @@ Deno.test("text() and json() say of a message over V8's longest string that it i
     RangeError,
     "Cannot send message: its JSON form is too long: a string holds at most 536870888 UTF-16 units",
   );
+});
+
+Deno.test("json() and text() report what is wrong with bytes, and show them", () => {
+  const long = '{"jsonrpc":"2.0","id":1,"result":{"tools":[{"name":"taco"},{';
+  const cases: [bytes: string, why: string][] = [
+    ["", "it is not JSON: it is empty"],
+    ["\r", 'it is not JSON: Unexpected end of JSON input: "\\r" (1 bytes)'],
+    [
+      '\ufeff{"n":1}',
+      'it is not JSON: it begins with a byte-order mark: "\\xef\\xbb\\xbf{\\"n\\":1}" (10 bytes)',
+    ],
+    ["taco", `it is not JSON: Unexpected token 'a': "taco" (4 bytes)`],
+    ["\x07", `it is not JSON: Unexpected token '?': "\\x07" (1 bytes)`],
+    [
+      long,
+      `it is not JSON: Expected property name or '}' in JSON at position 60 (line 1 column 61): ${
+        JSON.stringify(long)
+      } (60 bytes)`,
+    ],
+    [
+      `${"[".repeat(40)}${"1".repeat(40)}é`,
+      `it is not JSON: Expected ',' or ']' after array element in JSON at position 80 (line 1 column 81): "${
+        "[".repeat(30)
+      }" ... "${"1".repeat(28)}\\xc3\\xa9" (82 bytes)`,
+    ],
+  ];
+  for (const [string, why] of cases) {
+    const error = assertThrows(
+      () => json().deserialize(encoder.encode(string)),
+      SyntaxError,
+    );
+    assertEquals(error.message, `Cannot receive message: ${why}`);
+  }
+  for (const { deserialize } of [text(), json()]) {
+    const error = assertThrows(
+      () => deserialize(Uint8Array.of(0x7b, 0xff, 0xfe)),
+      TypeError,
+    );
+    assertEquals(
+      error.message,
+      'Cannot receive message: it is not UTF-8: "{\\xff\\xfe" (3 bytes)',
+    );
+  }
 });

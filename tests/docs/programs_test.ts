@@ -51,6 +51,6 @@ for (const example of examples) {
 Deno.test(`${page} names tests that exist`, async () => {
   const markdown = await Deno.readTextFile(new URL(page, ROOT));
   const paths = new Set(markdown.match(/tests\/peers\/\w+\.ts/g));
-  assertEquals(paths.size, 9);
+  assertEquals(paths.size, 10);
   for (const path of paths) await Deno.stat(new URL(path, ROOT));
 });

@@ -14,7 +14,7 @@ import { fileURLToPath } from "node:url";
 
 const ROOT = new URL("../../", import.meta.url);
 const MAX_LINES = 60;
-const MCP_LINES = 20;
+const MCP_LINES = 14;
 
 /** MiB that a process may take for a file of 256 MB. An idle one has about 65. */
 const MAX_PEAK = 160;
@@ -65,6 +65,27 @@ Deno.test("docs/recipes/pool/parent.ts prints what it says", () =>
 
 Deno.test("docs/recipes/pool gives up a task at which each child crashes, and does no more tasks", async () => {
   await assertRejects(() => inPool([1, 2, -1, 3], 2), ExitError);
+});
+
+Deno.test("docs/recipes/rpc/parent.ts prints what it says, with 11 lines for both sides", async () => {
+  await assertPrints("rpc/parent.ts");
+  const files = ["rpc/parent.ts", "rpc/sandbox/child.ts"];
+  const code = await Promise.all(
+    files.map((file) => Deno.readTextFile(recipe(file))),
+  );
+  const lines = code.join("").split("\n").filter((line) => line !== "");
+  assertLessOrEqual(lines.length, 11);
+});
+
+Deno.test("docs/recipes/rpc needs no package in a cache", async () => {
+  const directory = await Deno.makeTempDir();
+  const { success, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
+    args: ["run", "-A", "--cached-only", recipe("rpc/parent.ts")],
+    env: { DENO_DIR: directory, NO_COLOR: "1" },
+  }).output();
+  assert(success, new TextDecoder().decode(stderr));
+  assertEquals(new TextDecoder().decode(stdout), "3\n");
+  await Deno.remove(directory, { recursive: true });
 });
 
 Deno.test("docs/recipes/progress/parent.ts shows what the child has done", async () => {
@@ -189,7 +210,7 @@ for (
   });
 }
 
-Deno.test("docs/recipes/mcp/client.ts has the 20 lines that the page says", async () => {
+Deno.test("docs/recipes/mcp/client.ts has the 14 lines that the page says", async () => {
   const code = await Deno.readTextFile(recipe("mcp/client.ts"));
   assertEquals(
     code.split("\n").filter((line) => line !== "").length,

@@ -5,12 +5,12 @@ import { connectToParent, text } from "../../mod.ts";
 export class Factory extends RpcTarget {
   #made = 0;
 
-  /** How many pieces have been made. */
+  /** The number of pieces made so far. */
   made(): number {
     return this.#made;
   }
 
-  /** Make pieces of 16 KiB, when they are wanted. */
+  /** Makes pieces of 16 KiB on demand. */
   pieces(count: number): ReadableStream<string> {
     return new ReadableStream({
       pull: (controller) => {

@@ -19,7 +19,7 @@ async function open() {
   return { child, factory: session.getRemoteMain() };
 }
 
-Deno.test("docs/rpc/parent.ts prints what it says", async () => {
+Deno.test("docs/rpc/parent.ts prints what its comments say", async () => {
   const url = new URL("../../docs/rpc/parent.ts", import.meta.url);
   const { success, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
     args: ["run", "-A", url.href],
@@ -32,7 +32,7 @@ Deno.test("docs/rpc/parent.ts prints what it says", async () => {
   assertEquals(new TextDecoder().decode(stdout).trimEnd().split("\n"), said);
 });
 
-Deno.test("docs/rpc lets the child call back, and errors come to who calls", async () => {
+Deno.test("docs/rpc lets the child call back, and rejects calls with the errors that methods throw", async () => {
   const { child, factory } = await open();
   await using _child = child;
   using _factory = factory;
@@ -52,7 +52,7 @@ Deno.test("docs/rpc lets the child call back, and errors come to who calls", asy
   );
 });
 
-Deno.test("docs/rpc lets the child make no more of a stream than the parent takes", async () => {
+Deno.test("docs/rpc pulls a stream of the child only as fast as the parent reads it", async () => {
   const { child, factory } = await open();
   await using _child = child;
   using _factory = factory;

@@ -10,7 +10,7 @@ import {
   temporaryDirectory,
   writeModule,
 } from "./sandbox.ts";
-import { findSetpriv } from "../programs.ts";
+import { findOnLinux } from "../programs.ts";
 import { isRoot } from "./stage.ts";
 
 const starter = sender("", `"started"`);
@@ -351,7 +351,7 @@ Deno.test("spawnModule() refuses a directory with a name that is not UTF-8", asy
 });
 
 // Root can list any directory, unless it drops that capability
-const setpriv = isRoot ? await findSetpriv() : undefined;
+const setpriv = isRoot ? await findOnLinux("setpriv") : undefined;
 
 Deno.test("spawnModule() refuses a directory that cannot be listed", {
   ignore: Deno.build.os !== "linux" || setpriv?.ignore === true,

@@ -5,6 +5,9 @@ import { names } from "./scenarios.ts";
 
 const ROOT = new URL("../../", import.meta.url);
 const PAGE = new URL("docs/node/", ROOT);
+const UNSUPPORTED = fileURLToPath(
+  new URL("./unsupported.ts", import.meta.url),
+);
 const SCENARIOS = fileURLToPath(new URL("./scenarios.ts", import.meta.url));
 
 interface Runtime {
@@ -71,6 +74,40 @@ for (
         signal: AbortSignal.timeout(60_000),
       });
       assertEquals(printed.trimEnd().split("\n"), wanted);
+    },
+  });
+}
+
+const DEMO = /^npx -y deno@([\d.]+) run -A mod\.ts$/m;
+
+for (
+  const { runtime, error, reason } of [
+    { runtime: "Deno 2.5", error: "NotSupported", reason: "this is 2.5.0" },
+    { runtime: "Node", error: "Error", reason: "and this is not Deno" },
+    { runtime: "Bun", error: "Error", reason: "and this is not Deno" },
+  ]
+) {
+  const { command = null, args = [], ignore = true, env = {} } =
+    runtimes[runtime] ?? {};
+  Deno.test({
+    name: `pair.ts says in ${runtime} that it needs the Deno of README.md`,
+    ignore,
+    async fn() {
+      assert(command, missing);
+      const readme = await Deno.readTextFile(new URL("README.md", ROOT));
+      const [, version = ""] = DEMO.exec(readme) ?? [];
+      assertStringIncludes(readme, `Deno ${version} or later`);
+      const printed = await run(command, {
+        args: [...args, UNSUPPORTED],
+        env: { NO_COLOR: "1", ...env },
+      });
+      assertEquals(
+        printed.trimEnd().split("\n"),
+        ["make socket pair", "start child", "start module", "connect to parent"]
+          .map((doing) =>
+            `${error}: Cannot ${doing}: needs Deno ${version} or later, ${reason}`
+          ),
+      );
     },
   });
 }

@@ -1,23 +1,16 @@
 import { delimiter, json, spawn } from "@socketpair/socketpair";
+import { JsonRpc } from "@socketpair/socketpair/jsonrpc";
 
-type Message = Record<string, unknown>;
 const [command = "", ...args] = Deno.args;
-const lines = { framing: delimiter(), serialization: json<Message>() };
+const lines = { framing: delimiter(), serialization: json() };
 await using mcp = await spawn(command, { args, transport: "stdio", ...lines });
-
-let id = 0;
-async function call(method: string, params = {}) {
-  await mcp.channel.send({ jsonrpc: "2.0", id: ++id, method, params });
-  for await (const answer of mcp.channel) {
-    if (answer.id === id && !answer.method) return answer.result ?? answer;
-  }
-}
+const cancelMethod = "notifications/cancelled";
+const server = new JsonRpc(mcp.channel, { cancelMethod });
 
 const clientInfo = { name: "recipe", version: "1.0.0" };
-const protocolVersion = "2025-06-18";
-await call("initialize", { protocolVersion, capabilities: {}, clientInfo });
-const method = "notifications/initialized";
-await mcp.channel.send({ jsonrpc: "2.0", method });
-console.log(JSON.stringify(await call("tools/list")));
+const hello = { protocolVersion: "2025-06-18", capabilities: {}, clientInfo };
+await server.request("initialize", hello);
+await server.notify("notifications/initialized");
+console.log(JSON.stringify(await server.request("tools/list")));
 const params = { name: "echo", arguments: { message: "taco cat" } };
-console.log(JSON.stringify(await call("tools/call", params)));
+console.log(JSON.stringify(await server.request("tools/call", params)));

@@ -1,50 +1,36 @@
 import { connectToParent, delimiter, json } from "@socketpair/socketpair";
+import { JsonRpc, JsonRpcError } from "@socketpair/socketpair/jsonrpc";
 
-export interface Message {
-  jsonrpc: "2.0";
-  id?: number | string;
-  method?: string;
-  params?: unknown;
-  result?: unknown;
-  error?: { code: number; message: string };
-}
+const echo = {
+  name: "echo",
+  inputSchema: {
+    type: "object",
+    properties: { message: { type: "string" } },
+    required: ["message"],
+  },
+};
 
-function isEcho(
-  params: unknown,
-): params is { name: "echo"; arguments: { message: string } } {
-  return JSON.stringify(params)?.startsWith('{"name":"echo"') ?? false;
-}
-
-function answer({ method, params }: Message): Partial<Message> {
-  if (method === "initialize") {
-    return {
-      result: {
-        protocolVersion: "2025-06-18",
-        capabilities: { tools: {} },
-        serverInfo: { name: "recipe", version: "1.0.0" },
-      },
-    };
-  }
-  if (method === "tools/list") {
-    const properties = { message: { type: "string" } };
-    const inputSchema = { type: "object", properties };
-    return { result: { tools: [{ name: "echo", inputSchema }] } };
-  }
-  if (method === "tools/call" && isEcho(params)) {
-    const text = `Echo: ${params.arguments.message}`;
-    return { result: { content: [{ type: "text", text }] } };
-  }
-  return { error: { code: -32601, message: `No method ${method}` } };
-}
+const methods = {
+  initialize: () => ({
+    protocolVersion: "2025-06-18",
+    capabilities: { tools: {} },
+    serverInfo: { name: "recipe", version: "1.0.0" },
+  }),
+  ping: () => ({}),
+  "tools/list": () => ({ tools: [echo] }),
+  "tools/call"(call?: { name?: string; arguments?: { message?: unknown } }) {
+    if (call?.name !== echo.name) {
+      throw new JsonRpcError(-32602, `There is no tool ${call?.name}`);
+    }
+    const text = `Echo: ${call.arguments?.message}`;
+    return { content: [{ type: "text", text }] };
+  },
+};
 
 const client = await connectToParent({
   transport: "stdio",
   framing: delimiter(),
-  serialization: json<Message>(),
+  serialization: json(),
 });
 console.log("the server is up"); // to standard error, as MCP wants it
-for await (const message of client) {
-  const { id } = message;
-  if (id === undefined) continue; // a notification
-  await client.send({ jsonrpc: "2.0", id, ...answer(message) });
-}
+new JsonRpc(client, { methods, cancelMethod: "notifications/cancelled" });

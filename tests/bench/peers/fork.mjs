@@ -107,7 +107,9 @@ async function child(end, n) {
 
 function start() {
   return fork(import.meta.filename, ["child", ...process.argv.slice(2)], {
-    serialization: workload === "records" ? "json" : "advanced",
+    serialization: workload === "records" || workload === "calls"
+      ? "json"
+      : "advanced",
     stdio: ["ignore", "inherit", "inherit", "ipc"],
   });
 }
@@ -120,8 +122,36 @@ function report(line) {
   console.log(JSON.stringify(line));
 }
 
+async function callInTurn(process) {
+  const calls = new Map();
+  process.on("message", ({ id, result }) => {
+    calls.get(id)(result);
+    calls.delete(id);
+  });
+  let id = 0;
+  const add = (...params) =>
+    new Promise((resolve) => {
+      calls.set(++id, resolve);
+      process.send({ id, params });
+    });
+  const call = async (n) => {
+    for (let i = 0; i < n; i++) {
+      if (await add(i, 1) !== i + 1) throw new Error("The sum is wrong");
+    }
+  };
+  await call(warm);
+  const began = performance.now();
+  await call(count);
+  report({ messages: count, seconds: (performance.now() - began) / 1000 });
+  process.disconnect();
+}
+
 if (isChild) {
-  if (workload === "roundtrip" || workload === "children") {
+  if (workload === "calls") {
+    process.on("message", ({ id, params: [a, b] }) => {
+      process.send({ id, result: a + b });
+    });
+  } else if (workload === "roundtrip" || workload === "children") {
     process.on("message", (message) => process.send(message));
   } else if (workload === "spawn") {
     process.on("message", () => {});
@@ -131,6 +161,8 @@ if (isChild) {
     await child(end, warm);
     await child(end, count);
   }
+} else if (workload === "calls") {
+  await callInTurn(start());
 } else if (workload === "children") {
   const began = performance.now();
   await Promise.all(Array.from({ length: count }, async () => {
