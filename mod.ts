@@ -25,6 +25,8 @@
  * @module
  */
 
+import "./pair/load_first.ts";
+
 export {
   contentLength,
   delimiter,

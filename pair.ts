@@ -25,6 +25,7 @@
  * @module
  */
 
+import "./pair/load_first.ts";
 import type { AnySerialization, Channel, Received, Sent } from "./channel.ts";
 import { type Child, ConnectedChild } from "./pair/child.ts";
 import { waitForConnection } from "./pair/connecting.ts";
