@@ -122,6 +122,7 @@ export class Channel<In = Uint8Array<ArrayBuffer>, Out = In>
   #isPeerGone = false;
   #peerFailure: Failure | undefined;
   #unreceivedTimer: ReturnType<typeof setTimeout> | undefined;
+  #unsentTimer: ReturnType<typeof setTimeout> | undefined;
   #readable: ReadableStream<In> | undefined;
   #writable: WritableStream<Out> | undefined;
 
@@ -192,12 +193,12 @@ export class Channel<In = Uint8Array<ArrayBuffer>, Out = In>
         this.#closing ? undefined : this.#writer.failure ?? this.#peerFailure,
     });
     markHandled(this.#closed.promise);
-    this.#connection?.gone?.then(
-      () => void (this.#isPeerGone = true),
-      (reason) => void (this.#peerFailure = { reason }),
-    ).then(() => {
+    void this.#transport.peer?.gone.then((failure) => {
+      this.#isPeerGone = true;
+      this.#peerFailure = failure;
       this.#settle();
       this.#settleUnreceived();
+      this.#settleUnsent();
     });
   }
 
@@ -530,7 +531,7 @@ export class Channel<In = Uint8Array<ArrayBuffer>, Out = In>
   #settleUnreceived() {
     const { isWatching, requests } = this.#reader;
     if (!isWatching || this.#isReleased || this.#closing) return;
-    if (!this.#isPeerGone && !this.#peerFailure) return;
+    if (!this.#isPeerGone) return;
     this.#unreceivedTimer ??= setTimeout(() => {
       this.#unreceivedTimer = undefined;
       if (this.#closing) return;
@@ -540,10 +541,20 @@ export class Channel<In = Uint8Array<ArrayBuffer>, Out = In>
     }, UNRECEIVED_WAIT);
   }
 
+  /** After the exit of the peer, a write that still waits is for another process. */
+  #settleUnsent() {
+    if (this.#isReleased || !this.#writer.isBusy) return;
+    this.#unsentTimer = setTimeout(async () => {
+      const failure = await this.#transport.peer?.endWriting();
+      if (failure && !this.#isReleased) this.#writer.fail(failure);
+    }, UNRECEIVED_WAIT);
+  }
+
   #release(reason?: unknown) {
     if (this.#isReleased) return;
     this.#isReleased = true;
     clearTimeout(this.#unreceivedTimer);
+    clearTimeout(this.#unsentTimer);
     this.#transport.abort(reason);
   }
 

@@ -2,8 +2,8 @@
  * The child of the demo: it reverses each message and sends it back, until the parent
  * sends no more.
  *
- * Text is reversed by grapheme cluster, what is not UTF-8 by byte. Each message is
- * printed as it comes and as it goes, unless the argument is `--quiet`.
+ * Reverses text by grapheme cluster and other data by byte. Prints each message that it
+ * receives and sends, unless the argument is `--quiet`.
  *
  * @module
  */

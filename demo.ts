@@ -1,5 +1,5 @@
 /**
- * The demo that `mod.ts` is when it is run: it sends messages to a child, which sends each
+ * The demo that `mod.ts` runs as a program: it sends messages to a child, which sends each
  * back reversed.
  *
  * @module
@@ -27,7 +27,7 @@ const MAX_LINE_LENGTH = 2 ** 32 - 1;
 async function converse(messages: string[]) {
   await using child = await spawnModule(CHILD, {
     serialization: text(),
-    // Ours is trusted, and its lines are to stand between these
+    // The child is trusted; inherit stdout so that its lines interleave with these
     stdout: "inherit",
   });
   for (const message of messages) {
@@ -35,7 +35,7 @@ async function converse(messages: string[]) {
     await child.channel.send(message);
     const answer = await child.channel.receive();
     if (answer === null) {
-      throw new Error("Cannot receive answer: the child has left");
+      throw new Error("Cannot receive answer: the child has exited");
     }
     print(`received: ${answer} in process ${Deno.pid}`);
   }

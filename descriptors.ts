@@ -72,9 +72,14 @@ import {
 } from "./descriptors/handshake.ts";
 import { Libc } from "./descriptors/libc.ts";
 import type { DescriptorSocket } from "./descriptors/socket.ts";
-import { type Child, connectToParent, type SpawnOptions } from "./pair.ts";
+import {
+  type Child,
+  connectToParent,
+  spawn,
+  type SpawnOptions,
+} from "./pair.ts";
 import { TOKEN_VARIABLE } from "./pair/environment.ts";
-import { start } from "./pair/start.ts";
+import { withHooks } from "./pair/hooks.ts";
 
 export { descriptorOf } from "./descriptors/descriptor_of.ts";
 export {
@@ -186,9 +191,11 @@ export async function spawnWithDescriptors<
   using libc = Libc.use();
   const handshake = new DescriptorHandshake(libc);
   try {
-    const child = await start(command, { ...options, transport: "unix" }, {
-      attach: (place) => handshake.open(place),
-    });
+    const overUnix: SpawnOptions<S> = { ...options, transport: "unix" };
+    const child = await spawn(
+      command,
+      withHooks(overUnix, { attach: (place) => handshake.open(place) }),
+    );
     const { descriptors } = handshake;
     if (descriptors === undefined) {
       throw new Error("Cannot connect to child: the wait for it ended early");

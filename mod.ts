@@ -3,8 +3,7 @@
  * Unix has always done it: a pair of connected sockets, one end each, with a length in
  * front of every message.
  *
- * Run as a program, `deno run -A jsr:@socketpair/socketpair`, it is a demo: `--help` says
- * what of.
+ * Run as a program (`deno run -A jsr:@socketpair/socketpair`) it is a demo; see `--help`.
  *
  * @example The parent
  * ```ts ignore
@@ -26,25 +25,7 @@
  * @module
  */
 
-// Every room that a child loads, by name. Deno reads a file a second time if it is the first to
-// import another one, to note where the import stands: so let that be this file, which is short. To
-// load it takes 3.9 ms of processor time, 4.4 without.
-import "./framing/binary.ts";
-import "./framing/decoder.ts";
-import "./framing/encoder.ts";
-import "./framing/errors.ts";
-import "./framing/memory.ts";
-import "./framing/scavenge.ts";
-import "./framing/text.ts";
-import "./channel/message_reader.ts";
-import "./channel/message_writer.ts";
-import "./channel/schema.ts";
-import "./channel/serializations.ts";
-import "./channel/structured.ts";
-import "./channel/transports.ts";
-import "./channel/waiting.ts";
-import "./pair/environment.ts";
-import "./pair/outcome.ts";
+import "./pair/load_first.ts";
 
 export {
   contentLength,
@@ -83,7 +64,7 @@ export {
   text,
 } from "./channel.ts";
 export {
-  Child,
+  type Child,
   ConnectError,
   type ConnectOptions,
   connectToParent,
@@ -98,6 +79,6 @@ export {
 
 // The main module may be a bundle that holds this one.
 if (import.meta.main && import.meta.url.endsWith("/mod.ts")) {
-  // What the demo needs, each child that imports this would load: a literal path is in its graph.
+  // A literal specifier would put demo.ts in the graph of every child.
   await import(import.meta.resolve("./demo.ts"));
 }

@@ -25,30 +25,59 @@
  * @module
  */
 
+import "./pair/load_first.ts";
 import type { AnySerialization, Channel, Received, Sent } from "./channel.ts";
+import { type Child, ConnectedChild } from "./pair/child.ts";
+import { waitForConnection } from "./pair/connecting.ts";
 import {
+  letIn,
+  makeDirectory,
+  removeDirectory,
+  socketPath,
+  withDirectoryContext,
+} from "./pair/directory.ts";
+import {
+  type Address,
   log,
+  requireDeno,
   requireDescriptor,
   takeConnection,
   writeToken,
 } from "./pair/environment.ts";
+import { addStderr } from "./pair/errors.ts";
+import { type Endpoint, HandshakeServer } from "./pair/handshake.ts";
+import {
+  type Attachment,
+  hooksOf,
+  type LaunchHooks,
+  withHooks,
+} from "./pair/hooks.ts";
+import {
+  checkOptions,
+  commandOptions,
+  connectionVariables,
+  explainStart,
+} from "./pair/launch.ts";
 import type {
   ConnectOptions,
   SocketPairOptions,
   SpawnModuleOptions,
   SpawnOptions,
 } from "./pair/options.ts";
-import { type Child, openChannel } from "./pair/outcome.ts";
+import { PipeConnection } from "./pair/pipes.ts";
+import { StartedProcess } from "./pair/process.ts";
+import { openChannel } from "./pair/tracing.ts";
 
 export type { Channel } from "./channel.ts";
 export type * from "./channel/types.ts";
 export type { FrameHeader, Framing, FramingOptions } from "./framing.ts";
 export type * from "./pair/options.ts";
-export { Child, ConnectError, ExitError } from "./pair/outcome.ts";
+export type { Child } from "./pair/child.ts";
+export { ConnectError, ExitError } from "./pair/errors.ts";
 
 /**
- * Make two connected Unix sockets, each with both ends in this process: `UNIXSocket.pair`
- * of Ruby, `socketpair(2)`.
+ * Make two connected Unix sockets, both in this process, like `UNIXSocket.pair` of Ruby and
+ * `socketpair(2)`.
  *
  * Needs `--allow-net`, and read and write access to the directory.
  *
@@ -67,37 +96,76 @@ export { Child, ConnectError, ExitError } from "./pair/outcome.ts";
  * right.close();
  * ```
  *
- * @param options Where the directory of the socket is made; it is gone when this resolves.
+ * @param options Where to make the directory of the socket, which is removed before this resolves.
  * @returns The two ends.
- * @throws {Deno.errors.NotSupported} On Windows, where Deno has no Unix sockets.
+ * @throws {Deno.errors.NotSupported} On Windows, where Deno has no Unix sockets, and before
+ * Deno 2.9.6.
  * @throws {RangeError} If `directory` is too long for the path of a socket: 107 bytes on
  * Linux, 103 on macOS.
  * @throws {Deno.errors.NotCapable} If a permission is missing.
- * @throws {Error} What the system says of the directory: `Deno.errors.NotFound`,
+ * @throws {Error} If the directory cannot be made: `Deno.errors.NotFound`,
  * `Deno.errors.PermissionDenied`.
  */
 export async function socketPair(
   options: SocketPairOptions = {},
 ): Promise<[Deno.UnixConn, Deno.UnixConn]> {
+  requireDeno("make socket pair");
   if (Deno.build.os === "windows") {
     throw new Deno.errors.NotSupported(
       "Cannot make socket pair: Deno has no Unix sockets on Windows",
     );
   }
-  const { pairUp } = await loadStart();
-  return await pairUp(options);
+  const endpoint = await listenUnix(options.directory);
+  await using server = new HandshakeServer(endpoint);
+  let right;
+  const left = await Deno.connect({ transport: "unix", ...endpoint.address });
+  try {
+    await writeToken(left, server.token);
+    right = await server.admitted;
+    server.take();
+    await server.close();
+    return [left, right];
+  } catch (error) {
+    left.close();
+    right?.close();
+    throw error;
+  }
+}
+
+/** Listen in a directory that only this user can enter. */
+async function listenUnix(
+  parent: string | undefined,
+): Promise<Endpoint<Deno.UnixConn, { path: string }>> {
+  const directory = await makeDirectory(parent);
+  const path = socketPath(directory);
+  try {
+    const listener = Deno.listen({ transport: "unix", path });
+    log?.(`listening on ${path}`);
+    return { listener, address: { path }, directory };
+  } catch (error) {
+    await removeDirectory(directory).catch(() => {});
+    throw withDirectoryContext(directory, error);
+  }
+}
+
+function listenTcp(): Endpoint {
+  const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  const { port } = listener.addr;
+  log?.(`listening on 127.0.0.1:${port}`);
+  return { listener, address: { port } };
 }
 
 /**
  * Start a program as a child process and connect to it.
  *
- * The child finds the path of a Unix socket in its environment variable `SOCKETPAIR_PATH`
- * and a token of 64 hexadecimal digits in `SOCKETPAIR_TOKEN`. It connects, writes the token,
- * and from then on both sides send frames. Over TCP the port on 127.0.0.1 is in
- * `SOCKETPAIR_PORT` instead.
+ * The child finds the path of a Unix socket in its environment variable `SOCKETPAIR_PATH` (over
+ * TCP, a port on 127.0.0.1 in `SOCKETPAIR_PORT`), and a token of 64 hexadecimal digits in
+ * `SOCKETPAIR_TOKEN`. It connects and writes the token; then both sides send frames.
  *
- * A crash is no end: if the child exits, not in success, and nobody here has asked it to,
- * receiving ends with {@linkcode ExitError}, after what the child had sent.
+ * A crash is reported as an error: if the child exits with a failure that this process did not
+ * ask for, receiving rejects with {@linkcode ExitError} after the child's last message.
+ *
+ * When this process exits, or has nothing more to do, its children are killed.
  *
  * Needs `--allow-run`, `--allow-net`, and read and write access to the directory.
  *
@@ -124,13 +192,14 @@ export async function socketPair(
  * @param command The program: a path, or a name to be found in `PATH`.
  * @param options The channel's options, and those of the process.
  * @returns The child, connected.
- * @throws {ConnectError} If the child exits before it connects, or does not connect in
- * `connectTimeout` ms, and is killed.
+ * @throws {ConnectError} If the child exits before it connects, or does not connect within
+ * `connectTimeout` ms; then it is killed.
  * @throws {Deno.errors.NotFound} If there is no such command or directory.
  * @throws {Deno.errors.NotCapable} If a permission is missing.
- * @throws {Deno.errors.PermissionDenied} If the system does not let this user run the command
- * or write to the directory, or if with `uid` or `gid` others could replace the directory.
- * @throws {TypeError} If `transport` is none of the three, or `stdin` or `stdout` is set with
+ * @throws {Deno.errors.PermissionDenied} If this user may not run the command or write to the
+ * directory, or if others could replace the directory of a child with `uid` or `gid`.
+ * @throws {Deno.errors.NotSupported} Before Deno 2.9.6.
+ * @throws {TypeError} If `transport` is not one of the three, or `stdin` or `stdout` is set with
  * `"stdio"`.
  * @throws {RangeError} If a number is out of its range, or `directory` is too long for the
  * path of a socket: 107 bytes on Linux, 103 on macOS.
@@ -140,34 +209,86 @@ export async function spawn<S extends AnySerialization = undefined>(
   command: string | URL,
   options: SpawnOptions<S> = {},
 ): Promise<Child<Received<S>, Sent<S>>> {
-  const { start } = await loadStart();
-  return await start(command, options);
+  requireDeno("start child");
+  const hooks = hooksOf(options);
+  const checked = checkOptions(options);
+  if (checked.transport === "stdio") {
+    const started = start(command, checked, hooks);
+    const conn = new PipeConnection(started.process);
+    try {
+      return new ConnectedChild(started, conn, checked);
+    } catch (error) {
+      conn.close();
+      await started.discard({ stderr: options.stderr });
+      throw error;
+    }
+  }
+  const endpoint = checked.transport === "tcp"
+    ? listenTcp()
+    : await listenUnix(options.directory);
+  const { address, directory } = endpoint;
+  await using server = new HandshakeServer<Deno.Conn>(
+    endpoint,
+    hooks.argsFor !== undefined,
+  );
+  const { token } = server;
+  let attachment: Attachment | undefined;
+  try {
+    if (directory !== undefined) {
+      attachment = hooks.attach?.({ directory, token });
+      await letIn(directory, options);
+    }
+    const started = start(command, checked, hooks, address, {
+      ...connectionVariables(address, token),
+      ...attachment?.env,
+    });
+    let child: ConnectedChild<S> | undefined;
+    try {
+      const waiting = { ...checked, attachment };
+      const conn = await waitForConnection(started, server, waiting);
+      child = new ConnectedChild(started, conn, checked);
+      log?.(`child ${child.pid} connected`);
+      server.take();
+      await server.close();
+      return child;
+    } catch (error) {
+      await server.stop();
+      child?.channel.abort(error);
+      addStderr(error, await started.discard(options));
+      throw error;
+    }
+  } finally {
+    await attachment?.close();
+  }
 }
 
-let parentRooms: typeof import("./pair/start.ts") | undefined;
-let moduleRooms: typeof import("./pair/sandbox.ts") | undefined;
-
-/** Load what only a parent needs: that takes a child's process 0.4 ms. */
-async function loadStart(): Promise<typeof import("./pair/start.ts")> {
-  if (parentRooms === undefined) requireDescriptor();
-  return parentRooms ??= await import("./pair/start.ts");
-}
-
-/** Load what only a parent of modules needs. */
-async function loadSandbox(): Promise<typeof import("./pair/sandbox.ts")> {
-  if (moduleRooms === undefined) requireDescriptor();
-  return moduleRooms ??= await import("./pair/sandbox.ts");
+/** Start the process. */
+function start(
+  command: string | URL,
+  options: SpawnOptions<AnySerialization>,
+  hooks: LaunchHooks,
+  address?: Address,
+  env?: Record<string, string>,
+): StartedProcess {
+  const settings = commandOptions(options, hooks, address, env);
+  try {
+    const process = hooks.launch?.(command, settings) ??
+      new Deno.Command(command, settings).spawn();
+    log?.(`started child ${process.pid}`);
+    return new StartedProcess(process, command, options, hooks);
+  } catch (error) {
+    throw explainStart(error, command, hooks);
+  }
 }
 
 /**
  * Start a Deno module as a child process and connect to it. By default it may use its
- * socket, read the files in its own directory, and nothing else: neither while it runs
- * nor while it is loaded.
+ * socket, read the files in its own directory, and nothing else, both at load time and at run
+ * time.
  *
- * The module finds `import.meta.main` false. What it imports from elsewhere must be in Deno's
- * cache (`deno cache`), or in `node_modules`. What it prints is copied line by line. Symbolic links that lead out
- * of its directory or up keep it from starting. What remains open to it is listed in
- * `SECURITY.md`.
+ * In the module `import.meta.main` is false. Remote imports must be in Deno's cache (run
+ * `deno cache`) or in `node_modules`. Output is copied line by line. Symbolic links that point
+ * out of or up in the directory are refused. `SECURITY.md` lists what the module can still do.
  *
  * Needs what {@linkcode spawn} needs.
  *
@@ -194,18 +315,19 @@ async function loadSandbox(): Promise<typeof import("./pair/sandbox.ts")> {
  * @param specifier The module: a URL, or a path from the current directory of the parent.
  * @param options The channel's options, those of the process, and the child's permissions.
  * @returns The child, connected.
- * @throws {Deno.errors.NotFound} If there is no such module, where this process may know.
- * @throws {TypeError} If a path that must be granted holds a comma, which a flag cannot
- * express, or if `denoArgs` holds `-A`.
+ * @throws {Deno.errors.NotFound} If there is no such module.
+ * @throws {TypeError} If a path that must be granted contains a comma, which `deno` flags can't
+ * express, or if `denoArgs` contains `-A`.
  * @throws {Deno.errors.NotSupported} In a compiled program, which has no `deno` to run a
- * module: use `spawn("deno", ...)` there; and where this process was started with
- * descriptors that it cannot close for the module.
+ * module: use `spawn("deno", ...)` there; if this process was started with descriptors that it
+ * cannot close for the module; and before Deno 2.9.6.
  * @throws {Error} As {@linkcode spawn}.
  */
 export async function spawnModule<S extends AnySerialization = undefined>(
   specifier: string | URL,
   options: SpawnModuleOptions<S> = {},
 ): Promise<Child<Received<S>, Sent<S>>> {
+  requireDeno("start module");
   if (Deno.build.standalone) {
     throw new Deno.errors.NotSupported(
       'Cannot spawn module: a compiled program has no deno to run it: use spawn("deno", ...)',
@@ -213,21 +335,33 @@ export async function spawnModule<S extends AnySerialization = undefined>(
   }
   const { planModule } = await loadSandbox();
   const plan = await planModule(specifier, options);
-  const { start } = await loadStart();
-  return await start(plan.command, plan.options, plan.hooks);
+  try {
+    return await spawn(plan.command, withHooks(plan.options, plan.hooks));
+  } catch (error) {
+    await plan.hooks.discard?.();
+    throw error;
+  }
+}
+
+let sandbox: typeof import("./pair/sandbox.ts") | undefined;
+
+/** Load what only a parent of modules needs; it would cost each child more than 1 ms. */
+async function loadSandbox(): Promise<typeof import("./pair/sandbox.ts")> {
+  if (sandbox === undefined) requireDescriptor();
+  return sandbox ??= await import("./pair/sandbox.ts");
 }
 
 /**
  * Connect to the process that started this one by {@linkcode spawn} or
  * {@linkcode spawnModule}.
  *
- * Or, with `transport: "stdio"`, by its standard input and output, which takes no permission:
- * what else would write to standard output then goes to standard error.
+ * With `transport: "stdio"` the channel is standard input and output, which needs no permission.
+ * Other output to standard output then goes to standard error.
  *
- * Takes the variables out of the environment, so that children of this process do not
- * inherit them. Needs `--allow-net`, read and write access to the path, and
- * `--allow-env=SOCKETPAIR_PATH,SOCKETPAIR_PORT,SOCKETPAIR_TOKEN`; {@linkcode spawnModule}
- * sees to that.
+ * Deletes the environment variables so that child processes do not inherit them. Needs
+ * `--allow-net`, read and write access to the path, and
+ * `--allow-env=SOCKETPAIR_PATH,SOCKETPAIR_PORT,SOCKETPAIR_TOKEN`; {@linkcode spawnModule} grants
+ * them.
  *
  * @example A child that answers each message in upper case
  * ```ts ignore
@@ -240,16 +374,17 @@ export async function spawnModule<S extends AnySerialization = undefined>(
  * @typeParam S The type of the serialization, which determines the types of the messages.
  * @param options Framing, serialization and limits; they must be the parent's.
  * @returns The channel to the parent.
- * @throws {Error} If this process was not started so, or has connected already.
- * @throws {TypeError} If one of `descriptors` is no open pipe or socket.
+ * @throws {Error} If this process was not started by a parent, or has connected already.
+ * @throws {TypeError} If one of `descriptors` is not an open pipe or socket.
  * @throws {Deno.errors.NotCapable} If a permission is missing.
- * @throws {Deno.errors.NotFound} If the parent does not wait any more.
+ * @throws {Deno.errors.NotFound} If the parent stopped waiting.
  */
 export async function connectToParent<S extends AnySerialization = undefined>(
   options: ConnectOptions<S> = {},
 ): Promise<Channel<Received<S>, Sent<S>>> {
+  requireDeno("connect to parent");
   if (options.transport === "stdio") {
-    // Only such a child loads it.
+    // Other children do not load it.
     const { takeStdio } = await import("./pair/stdio.ts");
     return openChannel(await takeStdio(options.descriptors), options);
   }

@@ -233,14 +233,10 @@ export class MessageReader {
 
   readonly #onRead = (read: number | Uint8Array | null) => {
     try {
-      if (read === null) {
-        this.#decoder.endRead();
-        this.#endOfStream();
-      } else {
-        if (typeof read === "number") this.#decoder.advance(read);
-        else this.#decoder.push(read);
-        this.#deliver();
-      }
+      if (read === null) return void this.#endReading();
+      if (typeof read === "number") this.#decoder.advance(read);
+      else this.#decoder.push(read);
+      this.#deliver();
     } catch (error) {
       return this.#onReadError(error);
     }
@@ -248,18 +244,26 @@ export class MessageReader {
     else this.#isReading = false;
   };
 
-  readonly #onReadError = (error: unknown) => {
-    this.#isReading = false;
+  readonly #onReadError = (error: unknown) =>
+    void this.#endReading({ reason: error });
+
+  /** The stream has ended or failed; a peer may know more. */
+  async #endReading(error?: Failure) {
     this.#decoder.endRead();
+    const { peer } = this.#transport;
+    const failure = peer ? await peer.endReading(error) : error;
+    this.#isReading = false;
     if (this.#failure) return;
+    if (!failure) return this.#endOfStream();
     // After close(), read errors do not matter.
     if (this.#state === "discarding") {
       this.#state = "ended";
       this.#options.onEnd();
     } else {
-      this.#options.onFailure(this.#options.endFailure()?.reason ?? error);
+      const { reason } = this.#options.endFailure() ?? failure;
+      this.#options.onFailure(reason);
     }
-  };
+  }
 
   #deliver() {
     if (this.#state === "discarding") return this.#decoder.clear();

@@ -171,7 +171,7 @@ export class MessageWriter<Out> {
       this.#endClosing = resolve;
       await Promise.race([this.#transport.closeWrite(), promise]);
     } catch (error) {
-      this.#fail(error);
+      this.fail({ reason: error });
       throw error;
     }
     if (this.#abortion) throw this.#abortion.reason;
@@ -187,10 +187,16 @@ export class MessageWriter<Out> {
   }
 
   /** Fail sending only: the peer may have sent the cause. */
-  readonly #fail = (reason: unknown) => {
+  fail(failure: Failure) {
     if (this.#abortion || this.failure) return;
-    this.#end({ reason });
+    this.#end(failure);
     this.#options.onEnd(this.failure);
+  }
+
+  readonly #onWriteError = async (error: unknown) => {
+    const failure = { reason: error };
+    const { peer } = this.#transport;
+    this.fail(peer ? await peer.endWriting(failure) : failure);
   };
 
   #end(failure: Failure) {
@@ -328,9 +334,9 @@ export class MessageWriter<Out> {
     const missing = end - this.#written;
     const rest = missing < length ? bytes.subarray(length - missing) : bytes;
     try {
-      this.#transport.write(rest).then(this.#onWritten, this.#fail);
+      this.#transport.write(rest).then(this.#onWritten, this.#onWriteError);
     } catch (error) {
-      this.#fail(error);
+      void this.#onWriteError(error);
     }
   }
 

@@ -1,8 +1,29 @@
 import type { Connection, DuplexStream } from "./types.ts";
-import { markHandled } from "./waiting.ts";
+import { type Failure, markHandled } from "./waiting.ts";
+
+/**
+ * What is known about a peer besides the bytes that it sends: for a child process, its exit. The
+ * layer above registers it by {@linkcode setPeer}.
+ */
+export interface Peer {
+  /** Resolves when the peer has gone, to what to report in place of the end. */
+  readonly gone: Promise<Failure | undefined>;
+  /** Called at the end of reading. Resolves to what to report in place of the end, if anything. */
+  endReading(error?: Failure): Promise<Failure | undefined>;
+  /** Called when a write has failed. Resolves to what to report. */
+  endWriting(error?: Failure): Promise<Failure>;
+}
+
+const peers = new WeakMap<Connection, Peer>();
+
+/** Tell a channel over a connection about its peer, before the channel is made. */
+export function setPeer(connection: Connection, peer: Peer) {
+  peers.set(connection, peer);
+}
 
 /** Reads and writes bytes. It knows nothing about frames. */
 export interface Transport {
+  readonly peer?: Peer | undefined;
   /** Whether a buffer can be reused as soon as its write has resolved. */
   readonly reusesMemory: boolean;
   /**
@@ -42,6 +63,7 @@ function throwUnlessClosed(error: unknown) {
 export function connectionTransport(connection: Connection): Transport {
   let isClosed = false;
   return {
+    peer: peers.get(connection),
     reusesMemory: true,
     read: (target) => connection.read(target()),
     write: (bytes) => connection.write(bytes),

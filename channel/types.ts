@@ -141,10 +141,4 @@ export interface Connection {
   ref(): void;
   /** Do not keep the process alive while a read is pending. */
   unref(): void;
-  /**
-   * Settles when the peer has gone, where that is known otherwise than by reading: then both
-   * directions have ended once what had arrived was read. Rejects with what is wrong, if
-   * something is.
-   */
-  readonly gone?: Promise<void> | undefined;
 }

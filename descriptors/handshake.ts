@@ -32,7 +32,7 @@ export class DescriptorHandshake {
       connected: (signal: AbortSignal) =>
         connected = this.#connect(listener, expected, signal),
       // The socket's path is deleted with its directory.
-      dispose: async () => {
+      close: async () => {
         await connected?.catch(() => {});
         for (const socket of this.#candidates.keys()) this.#libc.close(socket);
         this.#libc.close(listener);

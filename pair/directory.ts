@@ -3,7 +3,7 @@
 import { isHeld } from "./environment.ts";
 
 /** Bytes that `sockaddr_un.sun_path` holds before its final zero byte. */
-const MAX_PATH_LENGTH = Deno.build.os === "linux" ? 107 : 103;
+const MAX_PATH_LENGTH = globalThis.Deno?.build.os === "linux" ? 107 : 103;
 
 /** Bits of a mode: whoever is not the owner may write. */
 const OTHERS_WRITE = 0o022;

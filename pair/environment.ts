@@ -1,6 +1,6 @@
 /**
- * What a process learns from its environment, and how it connects to the parent that it finds
- * there: the child's half of the handshake (`handshake.ts`).
+ * The environment of a process, and how a child connects to the parent that it names: the child's
+ * half of the handshake (`handshake.ts`).
  *
  * @module
  */
@@ -12,12 +12,32 @@ export const PORT_VARIABLE = "SOCKETPAIR_PORT";
 export const TOKEN_VARIABLE = "SOCKETPAIR_TOKEN";
 export const DEBUG_VARIABLE = "SOCKETPAIR_DEBUG";
 
+/** Other runtimes can import this layer, but not use it. */
+const isDeno = "Deno" in globalThis;
+
 /** Where a parent listens: the path of a socket, or a port on 127.0.0.1. */
 export type Address = { readonly path: string } | { readonly port: number };
 
+/** The oldest version of Deno in which this layer works. */
+const LEAST_VERSION = "2.9.6";
+
+/** Throw unless this is a version of Deno in which this layer works. */
+export function requireDeno(doing: string): void {
+  const version = isDeno ? Deno.version.deno : undefined;
+  const needs = `Cannot ${doing}: needs Deno ${LEAST_VERSION} or later`;
+  if (version === undefined) throw new Error(`${needs}, and this is not Deno`);
+  if (numberOf(version) >= numberOf(LEAST_VERSION)) return;
+  throw new Deno.errors.NotSupported(`${needs}, this is ${version}`);
+}
+
+function numberOf(version: string): number {
+  return version.split(".")
+    .reduce((number, part) => number * 1_000 + parseInt(part), 0);
+}
+
 /** Read a variable, if this process may and it is UTF-8. */
 export function environment(variable: string): string | undefined {
-  // Nobody is to be asked for it. To look takes a child 0.17 ms, and whether Deno could ask 0.03.
+  // Avoid a permission prompt. Reading takes a child 0.17 ms, asking whether Deno could prompt 0.03.
   if (Deno.stdin.isTerminal() && !isHeld({ name: "env", variable })) return;
   try {
     return Deno.env.get(variable);
@@ -34,15 +54,12 @@ export function isHeld(descriptor: Deno.PermissionDescriptor): boolean {
   return state === "granted" && !partial;
 }
 
-/** Whether this process, or the system, has no descriptor left: EMFILE, ENFILE. */
+/** Whether this process or the system has run out of descriptors: EMFILE, ENFILE. */
 export function isOutOfDescriptors(error: unknown): boolean {
   return /\(os error 2[34]\)/.test(messageOf(error));
 }
 
-/**
- * Throw unless a descriptor is free. A module that Deno could not load for want of one is never
- * loaded again in the same process.
- */
+/** Throw unless a descriptor is free: Deno never retries to load a module that failed for want of one. */
 export function requireDescriptor(): void {
   if (!isHeld({ name: "net" })) return;
   try {
@@ -58,26 +75,26 @@ export function messageOf(error: unknown): string {
 
 /** Writes a line to standard error; `undefined` unless `SOCKETPAIR_DEBUG` is 1. */
 export const log: ((line: string) => void) | undefined =
-  environment(DEBUG_VARIABLE) === "1"
+  isDeno && environment(DEBUG_VARIABLE) === "1"
     // deno-lint-ignore no-console -- standard error is what tracing is for
     ? (line) => console.error(`socketpair ${Deno.pid}: ${line}`)
     : undefined;
 
-/** What stands in place of the last digit before a reason. */
+/** Written in place of the last digit, before a reason. */
 export const REASON_MARK = 0x21;
 
-/** A connection to the parent that has still to write the end of the token. */
+/** A connection to the parent on which the end of the token is still to be written. */
 export interface PendingConnection {
   readonly conn: Connection;
   readonly remainingToken: string;
-  /** Called once it is taken. */
+  /** Called when it is taken. */
   onTake?(): void;
 }
 
-/** Where {@linkcode handOver} leaves a connection, and `null` is once it was taken: a global symbol. */
+/** The global property for a connection that is handed over; `null` when it was taken. */
 const CONNECTION_KEY = Symbol.for("@socketpair/socketpair");
 
-/** Leave a connection to the module that is loaded next. */
+/** Hand a connection over to the module that is loaded next. */
 export function handOver(connection: PendingConnection) {
   Reflect.set(globalThis, CONNECTION_KEY, connection);
 }
@@ -90,7 +107,7 @@ export async function takeConnection(): Promise<PendingConnection> {
     connection.onTake?.();
     return connection;
   }
-  // It was taken: nothing else may be read any more.
+  // It was taken, and the environment can no longer be read.
   if (connection === null) throw nothingLeft();
   const { address, token } = takeAddress();
   return { conn: await connect(address), remainingToken: token };
@@ -120,7 +137,7 @@ export async function writeToken(
   await writeAll(conn, Uint8Array.from(part, (digit) => digit.charCodeAt(0)));
 }
 
-/** Write bytes to the last. */
+/** Write all bytes. */
 export async function writeAll(
   conn: Pick<Connection, "write">,
   bytes: Uint8Array,
@@ -129,7 +146,7 @@ export async function writeAll(
   while (rest.length > 0) rest = rest.subarray(await conn.write(rest));
 }
 
-/** Take the address and the token that the parent has left in the environment. */
+/** Take the address and the token from the environment. */
 export function takeAddress(): { address: Address; token: string } {
   const path = takeVariable(PATH_VARIABLE);
   const port = takeVariable(PORT_VARIABLE);
@@ -143,10 +160,10 @@ export function takeAddress(): { address: Address; token: string } {
   };
 }
 
-/** Why a process cannot connect that is no child, or has connected. */
+/** The error of a process that is not a child, or has connected before. */
 function nothingLeft(): Error {
   return new Error(
-    "Cannot connect to parent: SOCKETPAIR_PATH and SOCKETPAIR_TOKEN are not set: spawn() sets them, and they serve once",
+    "Cannot connect to parent: SOCKETPAIR_PATH and SOCKETPAIR_TOKEN are not set: spawn() sets them, and they can be used once",
   );
 }
 
@@ -157,7 +174,7 @@ function takeVariable(name: string): string | undefined {
     if (value !== undefined) Deno.env.delete(name);
     return value || undefined;
   } catch (error) {
-    // Undefined in a Worker, which has no connection handed over.
+    // Undefined in a Worker, to which no connection is handed over.
     const main: string | undefined = Deno.mainModule;
     if (main === undefined && error instanceof Deno.errors.NotCapable) {
       error.message =

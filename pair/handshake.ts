@@ -1,23 +1,23 @@
 /**
  * How the two ends find each other: the child connects and writes the token, 64 hexadecimal
- * digits. The parent lets in the connection that does, and no other.
+ * digits. The parent accepts the connection that does so, and no other.
  *
- * - 63 digits and one: a sandboxed child connects before its module is loaded, as it gives
- *   up the right to connect by then. It writes all digits but the last one, and
- *   `connectToParent()` writes that. So `spawnModule()` waits for the module's call, a
- *   connection that has written 63 right digits may take as long as the module takes to load,
- *   and if it closes it is no stranger, but a module that failed to load.
+ * - 63 digits and one: a child in the sandbox connects before its module is loaded, because it
+ *   then gives up the permission to connect. It writes all digits but the last one, and
+ *   `connectToParent()` writes that one. So `spawnModule()` waits for the module's call, and a
+ *   connection that has written 63 correct digits may take as long as the module takes to load.
+ *   If such a connection closes, the module failed to load.
  * - The reason: if the module cannot be started, the child writes `!` in place of the last
- *   digit, then why, as UTF-8, and closes. Only who has written 63 right digits is believed.
- * - The marker connection: a child may connect, write the token and exit before the parent
- *   has accepted its connection. Connections are accepted in the order they were made. So,
- *   when the child has exited, the parent connects to itself and writes a marker in place
- *   of the token: when the marker has come, so has every token that was written before it.
+ *   digit, then the reason, as UTF-8, and closes.
+ * - The marker: a child may connect, write the token and exit before the parent has accepted its
+ *   connection. Connections are accepted in the order in which they were made. So when the
+ *   child has exited, the parent connects to itself and writes a marker in place of the token:
+ *   when the marker has arrived, so has every token that was written before it.
  *
  * @module
  */
 
-import { within } from "./connection.ts";
+import { markHandled } from "../channel/waiting.ts";
 import { removeDirectory } from "./directory.ts";
 import {
   type Address,
@@ -28,7 +28,8 @@ import {
   REASON_MARK,
   writeToken,
 } from "./environment.ts";
-import type { LaunchHooks } from "./hooks.ts";
+import { ANSI_COLOR } from "./pipes.ts";
+import { within } from "./waiting.ts";
 
 /** A token in hexadecimal digits: 256 bits. */
 const TOKEN_LENGTH = 64;
@@ -36,37 +37,33 @@ const TOKEN_LENGTH = 64;
 /** How long a connection may take to send its token, in ms. */
 const HANDSHAKE_TIMEOUT = 5_000;
 
-/** Handshakes under way at once; for one more, the one that waits longest is dropped. */
+/** How many connections may be without a token; for another one, the oldest is dropped. */
 const MAX_HANDSHAKES = 64;
 
-/** How long a connection is left to send its token even so, in ms. */
+/** How long a connection may take even so, in ms. */
 const MIN_HANDSHAKE_TIMEOUT = 100;
 
-/** Strangers that are remembered for `ConnectError.strangers`. */
+/** How many dropped connections `ConnectError.strangers` has. */
 const MAX_STRANGERS = 1_000;
 
-/** Bytes of a reason that are read. */
+/** How many bytes of a reason are read. */
 const MAX_REASON_LENGTH = 4_096;
 
-/** Deno's messages are colored. */
-// deno-lint-ignore no-control-regex -- a color begins with one
-const ANSI_COLOR = /\x1b\[[0-9;]*m/g;
-
-/** How long an exited child's reason may take to arrive, in ms. */
+/** How long the reason of a child that has exited may take to arrive, in ms. */
 const REASON_TIMEOUT = 1_000;
 
 function newToken(): string {
   return crypto.getRandomValues(new Uint8Array(TOKEN_LENGTH / 2)).toHex();
 }
 
-/** Compare in a time that does not tell where two tokens of the same length differ. */
+/** Compare two tokens in a time that depends only on their lengths. */
 export function equalTokens(a: Uint8Array, b: Uint8Array): boolean {
   let difference = a.length ^ b.length;
   for (const [index, byte] of a.entries()) difference |= byte ^ (b[index] ?? 0);
   return difference === 0;
 }
 
-/** Read a reason to its end, as one line that a terminal can bear. */
+/** Read a reason to its end, as one line that is safe to print. */
 async function readReason(conn: Deno.Conn): Promise<string> {
   const bytes = new Uint8Array(MAX_REASON_LENGTH);
   let length = 0;
@@ -83,7 +80,7 @@ async function readReason(conn: Deno.Conn): Promise<string> {
 }
 
 /** Where a {@linkcode HandshakeServer} listens. */
-export interface Endpoint<Conn = Deno.Conn, At = Address> {
+export interface Endpoint<Conn = Deno.Conn, At extends Address = Address> {
   readonly listener: AsyncIterable<Conn> & { close(): void };
   readonly address: At;
   /** The directory of the socket; TCP needs none. */
@@ -97,19 +94,18 @@ function isTokenStart(digits: Uint8Array, token: Uint8Array): boolean {
     equalTokens(digits.subarray(0, length), token.subarray(0, length));
 }
 
-/** A connection whose token has not arrived as a whole. */
-interface Handshake {
+/** A connection that has not sent the whole token. */
+interface Handshake extends PromiseWithResolvers<void> {
   /** When it began, in ms. */
   readonly start: number;
-  /** Whether all digits but the last have come and are right. */
+  /** Whether it has sent all digits but the last, and they are right. */
   isExpected: boolean;
-  /** Take it off the list; `false` if it is not on it. */
-  end(): boolean;
   drop(why: string): void;
 }
 
-/** Accepts connections, and lets in the first one that sends the token. */
-export class HandshakeServer<Conn extends Deno.Conn = Deno.Conn> {
+/** Accepts connections, and admits the first one that sends the token. */
+export class HandshakeServer<Conn extends Deno.Conn = Deno.Conn>
+  implements AsyncDisposable {
   readonly token = newToken();
   /** Resolves to the connection that sent the token. */
   readonly admitted: Promise<Conn>;
@@ -118,43 +114,44 @@ export class HandshakeServer<Conn extends Deno.Conn = Deno.Conn> {
   readonly #marker = newToken();
   readonly #strangers: Error[] = [];
   readonly #admitted = Promise.withResolvers<Conn>();
-  /** The longest waiting first. */
+  /** The oldest first. */
   readonly #handshakes = new Set<Handshake>();
   readonly #accepting: Promise<void>;
   /** The connection that sent the token, until {@linkcode take} takes it. */
   #conn: Conn | undefined;
   #isAdmitted = false;
+  #isStopped = false;
   #isClosed = false;
-  #isRemoved = false;
-  /** Ends the wait for a free place. */
-  #onFreePlace = () => {};
-  /** Why the module was not started; pending from 63 right digits to the end of its handshake. */
+  /** Why the module was not started; pending from 63 correct digits to the end of the handshake. */
   #reason: PromiseWithResolvers<string | undefined> | undefined;
 
-  constructor(endpoint: Endpoint<Conn>, hooks?: LaunchHooks) {
+  /**
+   * @param endpoint Where to listen.
+   * @param isForModule Whether the child is a module, which may send a reason.
+   */
+  constructor(endpoint: Endpoint<Conn>, isForModule = false) {
     this.#endpoint = endpoint;
-    this.#isForModule = hooks?.argsFor !== undefined;
-    this.admitted = this.#admitted.promise;
-    this.admitted.catch(() => {});
+    this.#isForModule = isForModule;
+    this.admitted = markHandled(this.#admitted.promise);
     this.#accepting = this.#accept().catch(this.#admitted.reject);
   }
 
-  /** Take the admitted connection over: it is the caller's to close. */
+  /** Take over the admitted connection, which {@linkcode stop} would close. */
   take(): Conn | undefined {
     const conn = this.#conn;
     this.#conn = undefined;
     return conn;
   }
 
-  /** Resolves once all who connected and sent their token before this call are in. */
+  /** Resolves when every token that was sent before this call has been looked at. */
   async acceptBacklog(): Promise<void> {
     let conn;
     try {
       conn = await connect(this.#endpoint.address);
       await writeToken(conn, this.#marker);
-      // It is not answered where the parent has failed to accept.
+      // It is not answered if the parent has failed to accept.
       await Promise.race([conn.read(new Uint8Array(1)), this.#accepting]);
-      await Promise.race([this.#admitted.promise, undefined]);
+      await Promise.race([this.admitted, undefined]);
     } catch (error) {
       if (isOutOfDescriptors(error)) throw error;
       // The child has removed the socket, or the wait is over.
@@ -164,21 +161,20 @@ export class HandshakeServer<Conn extends Deno.Conn = Deno.Conn> {
     }
   }
 
-  /** Why the module of a child that has exited was not started, if it said so. */
+  /** Resolves to the reason why the module of a child that has exited was not started. */
   async reason(): Promise<string | undefined> {
     if (this.#reason) return await within(REASON_TIMEOUT, this.#reason.promise);
   }
 
   /**
-   * Accept no more, and drop all but the connection that was taken.
+   * Accept no more, and drop all connections but the one that was taken.
    *
-   * @returns Who was dropped, and why.
+   * @returns Why each one was dropped.
    */
-  async close(): Promise<readonly Error[]> {
-    if (!this.#isClosed) {
-      this.#isClosed = true;
+  async stop(): Promise<readonly Error[]> {
+    if (!this.#isStopped) {
+      this.#isStopped = true;
       this.#endpoint.listener.close();
-      this.#onFreePlace();
     }
     await this.#accepting;
     for (const handshake of this.#handshakes) {
@@ -188,61 +184,59 @@ export class HandshakeServer<Conn extends Deno.Conn = Deno.Conn> {
     return this.#strangers;
   }
 
-  /** Close, and remove the directory. */
-  async remove(): Promise<void> {
-    await this.close();
+  /** Stop, and remove the directory. */
+  async close(): Promise<void> {
+    await this.stop();
     const { directory } = this.#endpoint;
-    if (directory === undefined || this.#isRemoved) return;
+    if (directory === undefined || this.#isClosed) return;
     await removeDirectory(directory);
-    this.#isRemoved = true;
+    this.#isClosed = true;
   }
 
-  /** Remove where something has failed already: that is what the caller hears of. */
-  async discard(): Promise<void> {
-    await this.remove().catch((error) => log?.(messageOf(error)));
+  /** Close; the error that ended the block is more important than one of this. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close().catch((error) => log?.(messageOf(error)));
   }
 
   async #accept() {
     // Ends when the listener is closed.
     for await (const conn of this.#endpoint.listener) {
-      if (this.#handshakes.size >= MAX_HANDSHAKES) await this.#dropLongest();
+      if (this.#handshakes.size >= MAX_HANDSHAKES) await this.#dropOldest();
       void this.#handshake(conn);
     }
   }
 
-  async #dropLongest() {
-    const waited = performance.now() - (this.#findLongest()?.start ?? 0);
-    if (waited < MIN_HANDSHAKE_TIMEOUT && !this.#isClosed) {
-      const { promise, resolve } = Promise.withResolvers<void>();
-      this.#onFreePlace = resolve;
-      await within(MIN_HANDSHAKE_TIMEOUT - waited, promise);
+  async #dropOldest() {
+    const oldest = this.#oldest();
+    const age = performance.now() - (oldest?.start ?? 0);
+    if (oldest && age < MIN_HANDSHAKE_TIMEOUT) {
+      await within(MIN_HANDSHAKE_TIMEOUT - age, oldest.promise);
     }
     if (this.#handshakes.size < MAX_HANDSHAKES) return;
-    this.#findLongest()?.drop("too many connections were waiting");
+    this.#oldest()?.drop("too many connections were waiting");
   }
 
-  #findLongest(): Handshake | undefined {
+  #oldest(): Handshake | undefined {
     return this.#handshakes.values().find(({ isExpected }) => !isExpected);
   }
 
   async #handshake(conn: Conn) {
+    const end = () => {
+      clearTimeout(timer);
+      handshake.resolve();
+      return this.#handshakes.delete(handshake);
+    };
     const handshake: Handshake = {
+      ...Promise.withResolvers<void>(),
       start: performance.now(),
       isExpected: false,
-      end: () => {
-        clearTimeout(timer);
-        if (!this.#handshakes.delete(handshake)) return false;
-        this.#onFreePlace();
-        return true;
-      },
       drop: (why) => {
-        if (!handshake.end()) return;
+        if (!end()) return;
         conn.close();
         // A module that failed to load is no stranger.
         if (handshake.isExpected && this.#isForModule) {
-          return this.#reason?.resolve(undefined);
-        }
-        this.#remember(new Error(`Dropped connection: ${why}`));
+          this.#reason?.resolve(undefined);
+        } else this.#remember(new Error(`Dropped connection: ${why}`));
       },
     };
     const timer = setTimeout(
@@ -275,14 +269,14 @@ export class HandshakeServer<Conn extends Deno.Conn = Deno.Conn> {
       return handshake.drop(messageOf(error));
     }
     if (equalTokens(digits, token)) {
-      // A second one with the token is a stranger too.
-      if (this.#isAdmitted) return handshake.drop("the child is in");
-      if (!handshake.end()) return;
+      // A second connection with the token is a stranger, too.
+      if (this.#isAdmitted) return handshake.drop("the child is connected");
+      if (!end()) return;
       this.#isAdmitted = true;
       this.#conn = conn;
       this.#admitted.resolve(conn);
     } else if (equalTokens(digits, encoder.encode(this.#marker))) {
-      if (handshake.end()) conn.close();
+      if (end()) conn.close();
     } else {
       handshake.drop("its token was wrong");
     }

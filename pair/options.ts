@@ -1,11 +1,11 @@
-/** The options of the face: types only. */
+/** The options of this layer: types only. */
 
 import type { AnySerialization, ChannelOptions } from "../channel.ts";
 
 /** Options for {@linkcode socketPair}. */
 export interface SocketPairOptions {
   /**
-   * Where the directory of the socket is made.
+   * The directory in which to make the directory of the socket.
    *
    * @default {the system's temporary directory}
    */
@@ -32,28 +32,28 @@ export interface SpawnOptions<S extends AnySerialization = undefined>
    */
   cwd?: string | URL | undefined;
   /**
-   * Environment variables of the child, besides those that it inherits.
+   * Environment variables of the child, in addition to those that it inherits.
    *
    * @default {{}}
    */
   env?: Record<string, string> | undefined;
   /**
-   * Keep the parent's environment variables from the child.
+   * Do not pass the parent's environment variables to the child.
    *
    * @default {false}
    */
   clearEnv?: boolean | undefined;
   /**
-   * User id of the child; the socket is given to it, its directory is not. With `uid` or
-   * `gid`, nobody but this user and root may be able to replace what lies in `directory`.
+   * User id of the child, which gets the socket but not its directory. With `uid` or `gid`,
+   * only this process's user and root may be able to replace files in `directory`.
    */
   uid?: number | undefined;
-  /** Group id of the child; the socket is given to it, its directory is not. */
+  /** Group id of the child, which gets the socket but not its directory. */
   gid?: number | undefined;
   /**
-   * Ends the child. While it has not connected, {@linkcode spawn} rejects with the
-   * signal's reason. Later the child gets SIGTERM, and after `gracePeriod` SIGKILL; what
-   * it still sends is received, and then, in place of the end, the reason.
+   * Ends the child. Before it has connected, {@linkcode spawn} rejects with the signal's
+   * reason. Later the child gets SIGTERM, and after `gracePeriod` SIGKILL; any remaining
+   * messages are delivered first, then `receive()` rejects with the reason.
    */
   signal?: AbortSignal | undefined;
   /**
@@ -75,40 +75,39 @@ export interface SpawnOptions<S extends AnySerialization = undefined>
    */
   stderr?: "piped" | "inherit" | "null" | undefined;
   /**
-   * Start the child in a process group of its own. Signals then go to the whole group,
-   * so that `sh -c` or `npm run` does not leave the real program behind; that needs
-   * `--allow-run` in full.
+   * Start the child in its own process group. Signals then go to the whole group, so that
+   * `sh -c` or `npm run` does not leave the real program behind. Needs `--allow-run` in full.
+   * Ctrl-C in a terminal does not reach the group.
    *
    * @default {false}
    */
   detached?: boolean | undefined;
   /**
-   * How long the child may take to connect, in ms: 0 to 2_147_483_647.
+   * How long the child can take to connect, in ms: 0 to 2_147_483_647.
    *
    * @default {30_000}
    */
   connectTimeout?: number | undefined;
   /**
-   * How long {@linkcode Child.close} waits before SIGTERM, and again before SIGKILL, and
-   * how long it is from SIGTERM to SIGKILL after `signal`, in ms: 0 to 2_147_483_647.
+   * How long {@linkcode Child.close} waits before SIGTERM, and how long it is from SIGTERM to
+   * SIGKILL, in ms: 0 to 2_147_483_647.
    *
    * @default {5_000}
    */
   gracePeriod?: number | undefined;
   /**
-   * Where the directory of the socket is made.
+   * The directory in which to make the directory of the socket.
    *
    * @default {the system's temporary directory}
    */
   directory?: string | undefined;
   /**
-   * What connects the two: a Unix socket, TCP on 127.0.0.1, or the child's standard input
-   * and output.
+   * The connection: a Unix socket, TCP on 127.0.0.1, or the child's standard input and output.
    *
-   * With `"stdio"` the child need not know this module, nor run on this machine: a
-   * language server, `ssh host deno run child.ts`. There is no socket, no token and no
-   * variable, and nothing but `--allow-run` is needed; {@linkcode spawn} resolves once the
-   * process is started. `stdin` and `stdout` are then not to be set. A child of Deno calls
+   * With `"stdio"` the child does not have to know this module or run on this machine: a
+   * language server, `ssh host deno run child.ts`. There is no socket, token or variable, and
+   * only `--allow-run` is needed. {@linkcode spawn} resolves when the process has started.
+   * `stdin` and `stdout` cannot be set. A child in Deno calls
    * `connectToParent({ transport: "stdio" })`.
    *
    * @default {"unix", and "tcp" on Windows}
@@ -124,23 +123,21 @@ export interface SpawnOptions<S extends AnySerialization = undefined>
 export interface ConnectOptions<S extends AnySerialization = undefined>
   extends ChannelOptions<S> {
   /**
-   * `"stdio"` if the parent called {@linkcode spawn} with that: the channel is the standard
-   * input and output of this process. What else would write to standard output goes to
-   * standard error from then on: `console`, `Deno.stdout`, `process.stdout`.
+   * `"stdio"` if the parent called {@linkcode spawn} with it: the channel is the standard input
+   * and output of this process. From then on `console`, `Deno.stdout` and `process.stdout` write
+   * to standard error.
    *
-   * Not seen, and so in the way of the messages, is what goes around those: `Deno.stdout.writable`
-   * that was taken before, a worker's `console`, a program that inherits descriptor 1. To be
-   * safe from them let the shell move the channel, `3<&0 4>&1 </dev/null >&2`, and name
-   * `descriptors`. So, too, for the parent to see the end as soon as `closeWrite()` is called here:
-   * Deno keeps descriptor 1 open until this process ends.
+   * Other writers still write into the channel: `Deno.stdout.writable` if it was taken before, a
+   * worker's `console`, a program that inherits descriptor 1. To prevent that, let the shell move
+   * the channel, `3<&0 4>&1 </dev/null >&2`, and name `descriptors`. Then the parent also
+   * notices `closeWrite()` at once; Deno keeps descriptor 1 open until this process ends.
    *
-   * @default {the socket that the environment tells of}
+   * @default {the socket that the environment names}
    */
   transport?: "stdio" | undefined;
   /**
-   * With `transport: "stdio"`, the descriptors of the channel: to read from and to write to.
-   * Descriptors of pipes or sockets other than 0 and 1 are this process's from then on, and
-   * standard output is left as it is.
+   * With `transport: "stdio"`, the descriptors to read from and to write to: pipes or sockets,
+   * which the channel owns from then on. Without descriptor 1, standard output is left as it is.
    *
    * @default {[0, 1]}
    */

@@ -1,59 +1,44 @@
 /**
- * The pipes that are the standard streams of a child: its channel over them, what is printed
- * copied line by line, and what nobody uses emptied.
+ * The pipes that are the standard streams of a child: a channel over them, output that is copied
+ * line by line, and pipes that nobody uses.
  *
- * A module that inherits the terminal can read what is typed there, and a log file it can cut,
- * without any permission. Of a pipe it has nothing but the end that it writes to.
+ * A module that inherits the terminal can read what is typed there, and a log file it can
+ * truncate, without any permission. Of a pipe it has only the end that it writes to.
  *
  * @module
  */
 
 import type { AnySerialization, Connection } from "../channel.ts";
 import type { SpawnOptions } from "./options.ts";
+import { limitReads } from "./waiting.ts";
 
-/** Bytes that are read at once. */
 const BUFFER_LENGTH = 65_536;
 
 /** A longer line is copied in parts. */
 const MAX_LINE_LENGTH = 65_536;
 
-/** How long to wait for more once the child has exited, in ms: somebody else may hold its pipe. */
-const LATE_OUTPUT_TIMEOUT = 1_000;
+/** How much of the end of an output is kept for an error, in bytes. */
+const MAX_TAIL_LENGTH = 4_096;
 
-/** Bytes that may still come then: the most that a pipe holds. */
-const MAX_LATE_LENGTH = 1_048_576;
-
-/** How long to wait for an output that takes nothing, in ms. */
+/** How long to wait for an output that is full, in ms. */
 const RETRY_DELAY = 10;
 
 const NEWLINE = 0x0a;
 
-/** Which of the standard streams are piped. */
+// deno-lint-ignore no-control-regex -- a color begins with one
+export const ANSI_COLOR = /\x1b\[[0-9;]*m/g;
+
+/** What the standard streams of a child are. */
 export type PipeOptions = Pick<
   SpawnOptions<AnySerialization>,
-  "stdin" | "stdout" | "stderr"
+  "stdin" | "stdout" | "stderr" | "transport"
 >;
-
-/** The options of a process that is to be talked to over its standard input and output. */
-export function overPipes<S extends AnySerialization>(
-  options: SpawnOptions<S>,
-): SpawnOptions<S> {
-  for (const name of ["stdin", "stdout"] as const) {
-    if (options[name] === undefined) continue;
-    throw new TypeError(
-      `Cannot use ${name}: "${
-        options[name]
-      }" with transport: "stdio": the channel is the child's standard input and output`,
-    );
-  }
-  return { ...options, stdin: "piped", stdout: "piped" };
-}
 
 /** The parent's ends of the pipes that are the standard input and output of a child. */
 export class PipeConnection implements Connection {
   readonly #reader: ReadableStreamBYOBReader;
   readonly #writer: WritableStreamDefaultWriter<Uint8Array>;
-  /** A read transfers it, and gives it back; one that overlaps has another. */
+  /** A read transfers it and gives it back; a read that overlaps has another one. */
   #buffer = new ArrayBuffer(BUFFER_LENGTH);
 
   constructor({ stdin, stdout }: Deno.ChildProcess) {
@@ -86,66 +71,60 @@ export class PipeConnection implements Connection {
   }
 
   /**
-   * Close both pipes. A write that waits cannot be cancelled: it goes on, and keeps its pipe
-   * open, until nobody holds the child's end any more.
+   * Close both pipes. A pending write cannot be cancelled: it keeps its pipe open until no process
+   * holds the child's end.
    */
   close(): void {
     this.#reader.cancel().catch(() => {});
     this.#writer.abort().catch(() => {});
   }
 
-  /** `Deno.ChildProcess.ref()` says so for the process and its pipes alike. */
+  /** `Deno.ChildProcess.ref()` does this for the process and its pipes. */
   ref(): void {}
 
-  /** `Deno.ChildProcess.unref()` says so for the process and its pipes alike. */
+  /** `Deno.ChildProcess.unref()` does this for the process and its pipes. */
   unref(): void {}
 }
 
 /**
- * Close the pipe to a child, and read and drop what comes by the others, so that the child does
- * not wait for them: those that nobody uses.
+ * Close the standard input of a child, and read and discard its output, as far as they are piped
+ * and nobody uses them.
  *
- * @returns A function that closes the pipes. Somebody else may hold the child's end.
+ * @returns A function that closes the output, which another process may hold open.
  */
 export function emptyPipes(
   process: Deno.ChildProcess,
-  { stdin, stdout, stderr }: PipeOptions,
+  options: PipeOptions,
 ): () => void {
-  if (stdin === "piped" && !process.stdin.locked) {
-    // It may be closed.
+  if (options.stdin === "piped" && !process.stdin.locked) {
+    // The caller may have closed it.
     process.stdin.close().catch(() => {});
   }
   const over = new AbortController();
-  for (const output of unreadOutputs(process, { stdout, stderr })) {
-    output.pipeTo(new WritableStream(), { signal: over.signal })
+  for (const name of ["stdout", "stderr"] as const) {
+    if (options[name] !== "piped" || process[name].locked) continue;
+    process[name].pipeTo(new WritableStream(), { signal: over.signal })
       .catch(() => {});
   }
   return () => over.abort();
 }
 
-/** Close the pipes of a child that nobody will get. */
-export async function releasePipes(
+/** Copy the output of a module as far as the options do not say what it is. */
+export function copyOutput(
   process: Deno.ChildProcess,
-  { stdin, stdout, stderr }: PipeOptions,
-): Promise<void> {
-  if (stdin === "piped") await process.stdin.abort();
-  for (const output of unreadOutputs(process, { stdout, stderr })) {
-    await output.cancel();
-  }
+  { stdout, stderr, transport }: PipeOptions,
+  exited: Promise<unknown>,
+): { stdout?: LineCopy; stderr?: LineCopy } {
+  const isCopied = stdout === undefined && transport !== "stdio";
+  return {
+    ...isCopied &&
+      { stdout: new LineCopy(process.stdout, Deno.stdout, exited) },
+    ...stderr === undefined &&
+      { stderr: new LineCopy(process.stderr, Deno.stderr, exited) },
+  };
 }
 
-/** The outputs that are piped, and that nobody reads or copies. */
-function unreadOutputs(
-  process: Deno.ChildProcess,
-  { stdout, stderr }: Omit<PipeOptions, "stdin">,
-): ReadableStream<Uint8Array>[] {
-  return [
-    ...stdout === "piped" ? [process.stdout] : [],
-    ...stderr === "piped" ? [process.stderr] : [],
-  ].filter(({ locked }) => !locked);
-}
-
-/** Standard output or standard error. */
+/** Standard output or standard error of this process. */
 export interface Sink {
   writeSync(bytes: Uint8Array): number;
   isTerminal(): boolean;
@@ -156,97 +135,102 @@ export class LineCopy {
   /** Resolves when the last line has been copied. */
   readonly ended: Promise<void>;
   readonly #reader: ReadableStreamDefaultReader<Uint8Array>;
-  readonly #sink: Sink;
+  readonly #limit = limitReads(() => this.cancel());
   #hasExited = false;
-  #hasEnded = false;
-  #lateLength = 0;
-  #timer: ReturnType<typeof setTimeout> | undefined;
+  #read: Promise<unknown> = Promise.resolve();
+  #tail = new Uint8Array();
 
   constructor(
     stream: ReadableStream<Uint8Array>,
-    sink: Sink,
+    sink: Sink | undefined,
     exited: Promise<unknown>,
   ) {
     this.#reader = stream.getReader();
-    this.#sink = sink;
-    this.ended = this.#copy();
+    this.ended = this.#copy(sink);
     exited.then(() => {
       this.#hasExited = true;
-      this.#limit();
+      void this.#limit(this.#read);
     });
   }
 
-  async #copy() {
-    let line = new Uint8Array();
-    for (;;) {
-      const value = await this.#read();
-      if (value === undefined) break;
-      const end = value.lastIndexOf(NEWLINE) + 1;
-      const whole = joined(line, value.subarray(0, end));
-      line = value.slice(end);
-      if (end === 0) line = joined(whole, line);
-      else await write(this.#sink, whole);
-      if (line.length > MAX_LINE_LENGTH) {
-        await write(this.#sink, line);
-        line = new Uint8Array();
-      }
-      if (this.#hasExited) this.#lateLength += value.length;
-      this.#limit();
-    }
-    this.#hasEnded = true;
-    clearTimeout(this.#timer);
-    // Whatever is written next begins a line.
-    if (line.length > 0) {
-      await write(this.#sink, joined(line, Uint8Array.of(NEWLINE)));
-    }
+  /** The end of what was copied, without colors, and with control characters escaped. */
+  get tail(): string {
+    const tail = decode(this.#tail.subarray(-MAX_TAIL_LENGTH));
+    return escapeControls(tail.replace(ANSI_COLOR, ""));
   }
 
-  async #read(): Promise<Uint8Array | undefined> {
+  cancel() {
+    this.#reader.cancel().catch(() => {});
+  }
+
+  async #copy(sink: Sink | undefined) {
+    let line = new Uint8Array();
+    for (let value; (value = await this.#next()) !== undefined;) {
+      this.#tail = joined(this.#tail.subarray(-MAX_TAIL_LENGTH), value);
+      const bytes = joined(line, value);
+      let end = bytes.lastIndexOf(NEWLINE) + 1;
+      if (bytes.length - end > MAX_LINE_LENGTH) end = bytes.length;
+      if (end > 0) await write(sink, bytes.subarray(0, end));
+      line = bytes.slice(end);
+    }
+    // What is written next begins a line.
+    if (line.length > 0) await write(sink, joined(line, [NEWLINE]));
+  }
+
+  async #next(): Promise<Uint8Array | undefined> {
     try {
-      return (await this.#reader.read()).value;
+      const read = this.#reader.read();
+      this.#read = read;
+      if (this.#hasExited) void this.#limit(read);
+      return (await read).value;
     } catch {
-      // Why there is no more does not matter.
+      // There is no more to copy, whatever the reason.
       return;
     }
   }
-
-  #limit() {
-    clearTimeout(this.#timer);
-    if (this.#hasEnded || !this.#hasExited) return;
-    const cancel = () => this.#reader.cancel();
-    if (this.#lateLength > MAX_LATE_LENGTH) void cancel();
-    else this.#timer = setTimeout(cancel, LATE_OUTPUT_TIMEOUT);
-  }
 }
 
-function joined(a: Uint8Array, b: Uint8Array): Uint8Array<ArrayBuffer> {
+function joined(
+  a: Uint8Array,
+  b: ArrayLike<number>,
+): Uint8Array<ArrayBuffer> {
   const bytes = new Uint8Array(a.length + b.length);
   bytes.set(a);
   bytes.set(b, a.length);
   return bytes;
 }
 
-/** Write all at once, so that nothing comes between. */
-async function write(sink: Sink, bytes: Uint8Array) {
-  let rest = sink.isTerminal() ? visible(bytes) : bytes;
+/** Write all in one go, so that nothing comes in between. */
+async function write(sink: Sink | undefined, bytes: Uint8Array) {
+  if (sink === undefined) return;
+  let rest = sink.isTerminal()
+    ? new TextEncoder().encode(escapeControls(decode(bytes)))
+    : bytes;
   while (rest.length > 0) {
     try {
       rest = rest.subarray(sink.writeSync(rest));
     } catch (error) {
-      // Somebody has made it non-blocking, and it is full.
+      // Another process has made it non-blocking, and it is full.
       if (!(error instanceof Deno.errors.WouldBlock)) return;
       await new Promise((resolve) => setTimeout(resolve, RETRY_DELAY));
     }
   }
 }
 
-/** Write out what a terminal would obey: it answers some of it as if that had been typed. */
-export function visible(bytes: Uint8Array): Uint8Array {
-  const text = new TextDecoder("utf-8", { ignoreBOM: true }).decode(bytes);
-  return new TextEncoder().encode(
-    text.replace(
-      /(?![\t\n]|\r\n)\p{Cc}/gu,
-      (control) => `\\x${control.charCodeAt(0).toString(16).padStart(2, "0")}`,
-    ),
+function decode(bytes: Uint8Array): string {
+  return new TextDecoder("utf-8", { ignoreBOM: true }).decode(bytes);
+}
+
+/**
+ * Escape what a terminal would execute (it answers some control characters as if the answer had
+ * been typed), and what changes the direction of text.
+ */
+export function escapeControls(text: string): string {
+  return text.replace(
+    /(?![\t\n]|\r\n)[\p{Cc}\p{Bidi_Control}]/gu,
+    (control) => {
+      const code = control.charCodeAt(0).toString(16);
+      return code.length > 2 ? `\\u{${code}}` : `\\x${code.padStart(2, "0")}`;
+    },
   );
 }

@@ -22,7 +22,6 @@ import {
   grantsOf,
   permissionFlags,
 } from "./permissions.ts";
-import { LineCopy } from "./pipes.ts";
 import { startModule } from "./sandboxed_start.ts";
 
 /** The floors of this package: a file and a folder of that name each. */
@@ -88,35 +87,16 @@ export async function planModule<S extends AnySerialization>(
     options: {
       ...options,
       env: { ...options.env, ...ownEnv, ...env },
-      stdout: options.stdout ?? (isOverStdio ? undefined : "piped"),
-      stderr: options.stderr ?? "piped",
     },
     hooks: {
       module: url.href,
       argsFor,
-      async onStart(process, exited) {
-        await copyOutput(process, exited, options);
+      async onStart(_process, exited) {
         await exited;
         if (origin !== undefined) await removeStorage(origin, options.env);
       },
     },
   };
-}
-
-/** What the options say nothing of is copied line by line. */
-function copyOutput(
-  process: Deno.ChildProcess,
-  exited: Promise<void>,
-  { stdout, stderr, transport }: SpawnModuleOptions<AnySerialization>,
-): Promise<unknown> {
-  const copies = [];
-  if (stdout === undefined && transport !== "stdio") {
-    copies.push(new LineCopy(process.stdout, Deno.stdout, exited));
-  }
-  if (stderr === undefined) {
-    copies.push(new LineCopy(process.stderr, Deno.stderr, exited));
-  }
-  return Promise.all(copies.map(({ ended }) => ended));
 }
 
 function resolveSpecifier(specifier: string | URL): URL {

@@ -11,15 +11,15 @@ const STANDARD = [0, 1] as const;
 let isTaken = false;
 
 /**
- * Take descriptors for a channel to the parent. If standard output is one of them, what else
- * would write to it goes to standard error from now on.
+ * Take descriptors for a channel to the parent. If standard output is one of them, other output
+ * goes to standard error from now on.
  */
 export async function takeStdio(
   [input, output]: readonly [input: number, output: number] = STANDARD,
 ): Promise<Connection | DuplexStream> {
   if (isTaken) {
     throw new Error(
-      'Cannot connect to parent: transport: "stdio" serves once, and a channel has it',
+      'Cannot connect to parent: transport: "stdio" can be used once, and a channel uses it',
     );
   }
   const { stdin, stdout } = Deno;
@@ -31,7 +31,7 @@ export async function takeStdio(
   return adopted ?? {
     read: (buffer) => stdin.read(buffer),
     write,
-    // Deno keeps descriptor 1 open until this process ends: then the parent sees the end.
+    // Deno keeps descriptor 1 open until this process ends; then the parent notices the end.
     closeWrite: () => Promise.resolve(),
     close: () => stdin.close(),
     ref() {},
@@ -55,16 +55,16 @@ async function adopt(input: number, output: number): Promise<DuplexStream> {
   } catch (error) {
     reading?.destroy();
     throw new TypeError(
-      `Cannot connect to parent: descriptor ${fd} is no open pipe or socket`,
+      `Cannot connect to parent: descriptor ${fd} is not an open pipe or socket`,
       { cause: error },
     );
   }
 }
 
-/** Let everything that writes to standard output write to standard error. */
+/** Redirect everything that writes to standard output to standard error. */
 function redirectOutput() {
   const { stdout, stderr } = Deno;
-  // The object itself: others have it already.
+  // Change the object itself, because other code may hold it.
   Object.defineProperties(stdout, {
     write: { value: (bytes: Uint8Array) => stderr.write(bytes) },
     writeSync: { value: (bytes: Uint8Array) => stderr.writeSync(bytes) },
@@ -80,38 +80,7 @@ function redirectOutput() {
   redirectConsole();
 }
 
-/** `console.error()` and its like stay as they are, and the others write as it does. */
+/** Let `console` write to standard error: the object itself, which others have already. */
 function redirectConsole() {
-  const { error, group } = console;
-  const lines = new Writable({
-    write(chunk, _encoding, onWritten) {
-      error("%s", String(chunk).replace(/\n$/, ""));
-      onWritten();
-    },
-  });
-  const { count, countReset, table, time, timeEnd, timeLog } = new Console(
-    lines,
-  );
-  const open = (...labels: unknown[]) => {
-    if (labels.length > 0) error(...labels);
-    // Without a label it prints nothing.
-    group();
-  };
-  Object.assign(console, {
-    log: error,
-    info: error,
-    debug: error,
-    dir: (value: unknown, options?: Deno.InspectOptions) =>
-      error("%s", Deno.inspect(value, options)),
-    dirxml: error,
-    count,
-    countReset,
-    table,
-    time,
-    timeEnd,
-    timeLog,
-    group: open,
-    groupCollapsed: open,
-    clear: () => {},
-  });
+  Object.assign(console, new Console(process.stderr));
 }

@@ -5,6 +5,8 @@ import {
   assertStrictEquals,
 } from "@std/assert";
 import { Channel } from "../../channel.ts";
+import { type Peer, setPeer } from "../../channel/transports.ts";
+import type { Failure } from "../../channel/waiting.ts";
 import { socketPair } from "../../pair.ts";
 import { FakeConn } from "./fake_conn.ts";
 import { A, numbered } from "./messages.ts";
@@ -83,14 +85,21 @@ testOver(
   },
 );
 
+/** A peer that adds nothing to what its connection says. */
+function peer(gone: Promise<Failure | undefined>): Peer {
+  return {
+    gone,
+    endReading: (error) => Promise.resolve(error),
+    endWriting: (error) => Promise.resolve(error ?? { reason: undefined }),
+  };
+}
+
 Deno.test("Channel.closed settles when the peer has gone and its messages were read", async () => {
   const failure = new Error("crash");
   for (const reason of [undefined, failure]) {
     const conn = new FakeConn();
-    const { promise: gone, resolve, reject } = Promise.withResolvers<void>();
-    const channel = new Channel(Object.assign(conn, { gone }));
-    if (reason) reject(reason);
-    else resolve();
+    setPeer(conn, peer(Promise.resolve(reason && { reason })));
+    const channel = new Channel(conn);
     assertEquals(await Promise.race([channel.closed, idle()]), undefined);
     assertEquals(conn.closes, 0, "There may be more to read");
     (await conn.reads.next()).resolve(null);
@@ -102,8 +111,8 @@ Deno.test("Channel.closed settles when the peer has gone and its messages were r
 
 Deno.test("Channel.closeWrite() and close() ask nothing of a connection that was closed as the peer has gone", async () => {
   const conn = new FakeConn();
-  const gone = Promise.resolve();
-  const channel = new Channel(Object.assign(conn, { gone }));
+  setPeer(conn, peer(Promise.resolve(undefined)));
+  const channel = new Channel(conn);
   const received = channel.receive();
   (await conn.reads.next()).resolve(null);
   assertEquals(await received, null);
@@ -117,12 +126,13 @@ Deno.test("Channel.closeWrite() and close() ask nothing of a connection that was
 Deno.test("Channel.closed rejects if the peer is known to have failed after its end", async () => {
   const failure = new Error("crash");
   const conn = new FakeConn();
-  const { promise: gone, reject } = Promise.withResolvers<void>();
-  const channel = new Channel(Object.assign(conn, { gone }));
+  const { promise: gone, resolve } = Promise.withResolvers<Failure>();
+  setPeer(conn, peer(gone));
+  const channel = new Channel(conn);
   const received = channel.receive();
   (await conn.reads.next()).resolve(null);
   assertEquals(await received, null);
-  reject(failure);
+  resolve({ reason: failure });
   assertStrictEquals(await reasonOf(channel.closed), failure);
   assertStrictEquals(await reasonOf(channel.receive()), failure);
   assertEquals(conn.closes, 1);

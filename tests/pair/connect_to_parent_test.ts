@@ -40,14 +40,14 @@ test("connectToParent() connects once, and leaves nothing to the child's own chi
   }
 });
 
-test("connectToParent() in the sandbox says that it serves once, and that a Worker cannot", async () => {
+test("connectToParent() in the sandbox rejects when it is called twice or in a Worker, and says why", async () => {
   const module = new URL("twice_in_sandbox.ts", modules);
   await using child = await spawnModule(module, {
     serialization: json<string>(),
   });
   assertMatch(
     await child.channel.receive() ?? "",
-    /^Error: Cannot connect to parent: .*they serve once$/,
+    /^Error: Cannot connect to parent: .*they can be used once$/,
   );
   assertMatch(
     await child.channel.receive() ?? "",

@@ -1,152 +1,100 @@
-import { assert, assertEquals, assertRejects } from "@std/assert";
+import { assertEquals, assertRejects, assertStrictEquals } from "@std/assert";
 import { Channel, type Connection } from "../../channel.ts";
-import { ExitError, socketPair } from "../../pair.ts";
-import { ChildConnection, Exit } from "../../pair/connection.ts";
+import type { Failure } from "../../channel/waiting.ts";
+import { socketPair } from "../../pair.ts";
+import { ChildConnection, type Exit } from "../../pair/connection.ts";
 
-/** The exit of a child that was asked to end, and has not. */
-function pendingExit(): Exit {
-  const { promise: status } = Promise.withResolvers<Deno.CommandStatus>();
-  const exit = new Exit({ pid: 1, status }, "child");
-  exit.ask();
-  return exit;
+/** A child that exits when the test says so. */
+function fakeChild(isAsked = false) {
+  const { promise: exited, resolve } = Promise.withResolvers<void>();
+  let failure: Failure | undefined;
+  const exit: Exit = {
+    exited,
+    isAsked,
+    failure: () => Promise.resolve(failure),
+  };
+  return {
+    exit,
+    end(reason?: unknown) {
+      if (reason !== undefined) failure = { reason };
+      resolve();
+    },
+  };
 }
 
-/** Two channels, one of them over a connection that can drain. */
+/** Two channels, one of them over a connection to a child that was asked to end. */
 async function channels(): Promise<[ChildConnection, Channel, Channel]> {
   const [left, right] = await socketPair();
-  const connection = new ChildConnection(left, pendingExit(), { isUnix: true });
+  const connection = new ChildConnection(left, fakeChild(true).exit);
   return [connection, new Channel(connection), new Channel(right)];
 }
 
-/** A connection that cannot be written to, and says what is done to it. */
-function unwritable(chunks: number, calls: string[]): Connection {
+/** A connection that cannot be written to, and notes what is done to it. */
+function unwritable(
+  chunks: number,
+  onClose: () => void = () => {},
+): Connection {
   return {
-    read(buffer) {
-      calls.push("read");
-      return Promise.resolve(chunks-- > 0 ? buffer.length : null);
-    },
+    read: (buffer) => Promise.resolve(chunks-- > 0 ? buffer.length : null),
     write: () => Promise.reject(new Deno.errors.BrokenPipe()),
     closeWrite: () => Promise.resolve(),
-    close: () => void calls.push("close"),
+    close: onClose,
     ref() {},
     unref() {},
   };
 }
 
-Deno.test("ChildConnection.close() discards what still comes until the peer ends", async () => {
+Deno.test("ChildConnection.close() after drainOnClose() discards what still arrives until the peer ends", async () => {
   const [connection, a, b] = await channels();
   const received = a.receive();
-  connection.drain();
+  connection.drainOnClose();
   await a.close();
   assertEquals(await received, null);
   for (let i = 0; i < 10; i++) await b.send(new Uint8Array(300_000));
   assertEquals(await b.receive(), null);
   await b.closeWrite();
-  await connection.closed;
   await Promise.all([a.closed, b.closed]);
 });
 
-Deno.test("ChildConnection.close() lets the peer send on after receiving was cancelled", async () => {
+Deno.test("ChildConnection.close() after drainOnClose() lets the peer send on after receiving was cancelled", async () => {
   const [connection, a, b] = await channels();
   await a.readable.cancel();
-  connection.drain();
+  connection.drainOnClose();
   await a.close();
   for (let i = 0; i < 10; i++) await b.send(new Uint8Array(300_000));
   assertEquals(await b.receive(), null);
   await b.closeWrite();
-  await connection.closed;
 });
 
-Deno.test("ChildConnection.close() discards what still comes after a failed write", async () => {
-  const calls: string[] = [];
-  const connection = new ChildConnection(unwritable(2, calls), pendingExit(), {
-    isUnix: false,
-  });
-  connection.drain();
-  await assertRejects(() => connection.write(new Uint8Array(1)));
+Deno.test("ChildConnection.close() after drainOnClose() discards what still arrives after a failed write", async () => {
+  const closed = Promise.withResolvers<void>();
+  const connection = new ChildConnection(
+    unwritable(2, closed.resolve),
+    fakeChild(true).exit,
+  );
+  connection.drainOnClose();
+  const reason = new Error("no");
+  assertStrictEquals((await connection.endWriting({ reason })).reason, reason);
   connection.close();
-  await connection.closed;
-  assertEquals(calls, ["read", "read", "read", "close"]);
+  await closed.promise;
+  assertEquals(await connection.read(new Uint8Array(1)), null);
 });
 
-Deno.test("ChildConnection.close() closes at once while the channel is still sending", async () => {
+Deno.test("ChildConnection.close() after drainOnClose() closes at once while the channel is still sending", async () => {
   const [connection, a, b] = await channels();
   a.send(new Uint8Array(5_000_000));
-  connection.drain();
+  connection.drainOnClose();
   a.abort();
-  await connection.closed;
-  await assertRejects(() => b.receive());
-});
-
-Deno.test("ChildConnection.closed resolves when the peer dies", async () => {
-  const [connection, a, b] = await channels();
-  a.send(new Uint8Array(5_000_000));
-  connection.drain();
-  const closing = assertRejects(() => a.close());
+  assertEquals(await b.receive().catch(() => null), null);
   b.abort();
-  await connection.closed;
-  await closing;
 });
 
-Deno.test({
-  name:
-    "ChildConnection.read() waits for the exit of a child that is seen to have gone only later",
-  ignore: Deno.build.os !== "linux",
-  fn: async () => {
-    const { promise: status, resolve } = Promise.withResolvers<
-      Deno.CommandStatus
-    >();
-    let looks = 0;
-    const connection = new ChildConnection(
-      {
-        ...unwritable(0, []),
-        write() {
-          // The third look
-          if (++looks < 3) return Promise.resolve(0);
-          resolve({ success: false, code: 1, signal: null });
-          return Promise.reject(new Deno.errors.BrokenPipe());
-        },
-      },
-      new Exit({ pid: 1, status }, "child"),
-      { isUnix: true },
-    );
-    const error = await assertRejects(
-      () => connection.read(new Uint8Array(1)),
-      ExitError,
-    );
-    assertEquals(looks, 3);
-    await connection.closed;
-    assertEquals(error.cause, undefined);
-    connection.destroy();
-  },
-});
-
-Deno.test({
-  name:
-    "ChildConnection.read() waits for no exit while the child takes what is written",
-  ignore: Deno.build.os !== "linux",
-  fn: async () => {
-    const { promise: status } = Promise.withResolvers<Deno.CommandStatus>();
-    let looks = 0;
-    const connection = new ChildConnection(
-      { ...unwritable(0, []), write: () => Promise.resolve(0 * ++looks) },
-      new Exit({ pid: 1, status }, "child"),
-      { isUnix: true },
-    );
-    assertEquals(await connection.read(new Uint8Array(1)), null);
-    assert(looks > 1);
-    connection.destroy();
-  },
-});
-
-Deno.test("Channel.closeWrite() and close() resolve, and send() says so, once the child has exited and both directions have ended", async () => {
+Deno.test("Channel.closeWrite() and close() resolve, and flush() rejects, once the child has exited and both directions have ended", async () => {
   for (const end of ["closeWrite", "close", "send"] as const) {
     const [left, right] = await socketPair();
-    const status = Promise.resolve({ success: true, code: 0, signal: null });
-    const exit = new Exit({ pid: 1, status }, "child");
-    const channel = new Channel(
-      new ChildConnection(left, exit, { isUnix: true }),
-    );
+    const child = fakeChild();
+    child.end();
+    const channel = new Channel(new ChildConnection(left, child.exit));
     right.close();
     assertEquals(await channel.receive(), null);
     await channel.closed;
@@ -160,55 +108,79 @@ Deno.test("Channel.closeWrite() and close() resolve, and send() says so, once th
   }
 });
 
-Deno.test("ChildConnection.closeWrite() resolves where the connection was closed as only another process held it", async () => {
+Deno.test("ChildConnection.closeWrite() resolves when the exit of the child has closed the connection", async () => {
   const [left, right] = await socketPair();
-  const status = Promise.resolve({ success: true, code: 0, signal: null });
-  const exit = new Exit({ pid: 1, status }, "child");
-  const connection = new ChildConnection(left, exit, { isUnix: true });
-  assertEquals(await connection.read(new Uint8Array(1)), null);
+  const child = fakeChild();
+  child.end();
+  const connection = new ChildConnection(left, child.exit);
+  await connection.read(new Uint8Array(1)).catch(() => {});
   await connection.closeWrite();
-  connection.destroy();
   right.close();
 });
 
-Deno.test("ChildConnection.write() that waits ends, too, where the last read ends after the exit", async () => {
-  const status = Promise.withResolvers<Deno.CommandStatus>();
-  const exit = new Exit({ pid: 1, status: status.promise }, "child");
+Deno.test("ChildConnection ends a pending write when its last read ends after the exit", async () => {
+  const child = fakeChild();
   const closed = Promise.withResolvers<never>();
-  const reads = [Promise.withResolvers<number>()];
-  const connection = new ChildConnection(
-    {
-      ...unwritable(0, []),
-      read: () => reads.shift()?.promise ?? closed.promise,
-      write: () => closed.promise,
-      close: () => closed.reject(new Deno.errors.BadResource()),
-    },
-    exit,
-    { isUnix: true },
-  );
-  const [last] = reads;
-  const read = connection.read(new Uint8Array(1));
-  const written = connection.write(new Uint8Array(1));
-  status.resolve({ success: true, code: 0, signal: null });
-  await connection.gone;
-  last?.resolve(1);
-  assertEquals(await read, 1);
-  await assertRejects(() => written, Deno.errors.BrokenPipe);
-  connection.destroy();
+  const connection = new ChildConnection({
+    ...unwritable(0, () => closed.reject(new Deno.errors.BadResource())),
+    read: () => closed.promise,
+    write: () => closed.promise,
+  }, child.exit);
+  const channel = new Channel(connection);
+  const received = channel.receive();
+  const sent = channel.send(new Uint8Array(1_000_000));
+  child.end();
+  await assertRejects(() => sent, Deno.errors.BrokenPipe);
+  await received.catch(() => null);
 });
 
-Deno.test("ChildConnection keeps what the child had sent, and closes though nobody reads and another process holds its end", async () => {
+Deno.test("Channel.send() that another process keeps waiting rejects after the exit of the child even if nobody receives", async () => {
+  for (const crash of [undefined, new Error("crash")]) {
+    const [left, right] = await socketPair();
+    const child = fakeChild();
+    const channel = new Channel(new ChildConnection(left, child.exit));
+    await right.write(new Uint8Array(5));
+    const sent = channel.send(new Uint8Array(5_000_000));
+    child.end(crash);
+    const error = await assertRejects(() => sent);
+    if (crash) assertStrictEquals(error, crash);
+    else assertEquals(error instanceof Deno.errors.BrokenPipe, true);
+    channel.abort();
+    right.close();
+  }
+});
+
+Deno.test("ChildConnection.read() gives what the child had sent, and ends though another process holds its end", async () => {
   const [left, right] = await socketPair();
+  const child = fakeChild();
+  const connection = new ChildConnection(left, child.exit);
   await right.write(Uint8Array.of(1, 2, 3));
-  const status = Promise.resolve({ success: true, code: 0, signal: null });
-  const exit = new Exit({ pid: 1, status }, "child");
-  const connection = new ChildConnection(left, exit, { isUnix: true });
-  await connection.closed;
+  child.end();
+  await connection.gone;
   const buffer = new Uint8Array(2);
   assertEquals(await connection.read(buffer), 2);
-  assertEquals(buffer, Uint8Array.of(1, 2));
   assertEquals(await connection.read(buffer), 1);
-  assertEquals(buffer[0], 3);
-  assertEquals(await connection.read(buffer), null);
+  const error = await assertRejects(() => connection.read(buffer));
+  assertEquals(await connection.endReading({ reason: error }), undefined);
+  right.close();
+});
+
+Deno.test("ChildConnection ends though another process sends on", async () => {
+  const [left, right] = await socketPair();
+  const child = fakeChild();
+  const crash = new Error("crash");
+  const channel = new Channel(new ChildConnection(left, child.exit));
+  child.end(crash);
+  const sending = assertRejects(async () => {
+    for (;;) {
+      await right.write(new Uint8Array(4));
+      await new Promise((resolve) => setTimeout(resolve, 1));
+    }
+  });
+  assertStrictEquals(
+    await Array.fromAsync(channel).catch((error) => error),
+    crash,
+  );
+  await sending;
   right.close();
 });

@@ -1,8 +1,9 @@
 import { assertEquals, assertNotEquals, assertRejects } from "@std/assert";
+import { text } from "../../channel.ts";
 import { type Child, ConnectError, ExitError, spawn } from "../../pair.ts";
 import { py, python } from "./python.ts";
-import { holdTimers } from "./replace.ts";
-import { Stage, test } from "./stage.ts";
+import { holdTimers, replace } from "./replace.ts";
+import { LONG, Stage, test } from "./stage.ts";
 
 for (
   const [end, dies] of [
@@ -91,7 +92,7 @@ test("spawn() with detached leaves no process of the group behind when it reject
 });
 
 for (const transport of ["unix", "tcp", "stdio"] as const) {
-  test(`Channel.closed with detached settles when nobody of the group is left (${transport})`, async () => {
+  test(`Channel.closed with detached settles after a half-close when the child has exited (${transport})`, async () => {
     await using stage = await Stage.set();
     for (const code of [0, 3]) {
       await using child = await spawn(python, {
@@ -111,43 +112,133 @@ for (const transport of ["unix", "tcp", "stdio"] as const) {
   });
 }
 
-// Elsewhere the system does not tell that nobody is left.
-if (Deno.build.os === "linux") {
-  test("Channel.closed with detached does not wait for what nobody receives", async () => {
-    await using stage = await Stage.set();
-    for (const code of [0, 3]) {
-      await using child = await spawn(python, {
-        args: py(`connect(); send(b"taco cat"); os._exit(${code})`),
+test("Channel.closed with detached settles even if messages are not received", async () => {
+  await using stage = await Stage.set();
+  for (const code of [0, 3]) {
+    await using child = await spawn(python, {
+      args: py(`connect(); send(b"taco cat"); os._exit(${code})`),
+      ...stage,
+      detached: true,
+    });
+    const { closed } = child.channel;
+    if (code === 0) await closed;
+    else await assertRejects(() => closed, ExitError);
+    const message = await child.channel.receive();
+    assertEquals(message, new TextEncoder().encode("taco cat"));
+  }
+});
+
+for (const transport of ["unix", "tcp", "stdio"] as const) {
+  for (const session of ["", "os.setsid(); "]) {
+    const where = session === "" ? "its group" : "another session";
+
+    test(`Channel with detached rejects with ExitError though a process in ${where} holds the connection (${transport})`, async () => {
+      await using stage = await Stage.set();
+      const child = await spawn(python, {
+        args: py(`connect(); send(b"last words")
+if os.fork() == 0:
+    ${session}obey()
+os._exit(42)`),
         ...stage,
+        transport,
         detached: true,
+        serialization: text(),
+        gracePeriod: LONG,
       });
-      const { closed } = child.channel;
-      if (code === 0) await closed;
-      else await assertRejects(() => closed, ExitError);
-      // It can be received still
-      const message = await child.channel.receive();
-      assertEquals(message, new TextEncoder().encode("taco cat"));
-    }
-  });
+      const puppet = await stage.puppet();
+      assertEquals(await child.channel.receive(), "last words");
+      const error = await assertRejects(
+        () => child.channel.receive(),
+        ExitError,
+      );
+      assertEquals(error.status.code, 42);
+      assertEquals(await puppet.run("answer = 1"), 1);
+      // It would wait for LONG if it waited for the other session.
+      assertEquals((await child.close()).code, 42);
+      if (session !== "") await puppet.start("os._exit(0)");
+      await puppet.ended();
+    });
+  }
 }
 
-test("Channel.closed with detached waits for one of the group who has closed its side only", async () => {
+test("Child with detached is never signaled again once its group was found to be empty", async () => {
   await using stage = await Stage.set();
-  const code = `connect(); parent.shutdown(socket.SHUT_WR)
-if os.fork():
-    os._exit(0)
-obey()`;
-  await using child = await spawn(python, {
-    args: py(code),
+  const controller = new AbortController();
+  const child = await spawn(python, {
+    args: py("connect(); receive()"),
+    ...stage,
+    detached: true,
+    gracePeriod: 0,
+    signal: controller.signal,
+  });
+  await child.channel.closeWrite();
+  await child.status;
+  // From now on the number may belong to another group
+  using _ = replace("kill", () => {
+    throw new Error("It was signaled");
+  });
+  child.kill();
+  child.kill("SIGKILL");
+  controller.abort();
+  await child.close();
+});
+
+test("Child with detached is not signaled once its group has ended later than the child", async () => {
+  await using stage = await Stage.set();
+  const { kill } = Deno;
+  const { promise: notFound, resolve } = Promise.withResolvers<void>();
+  using _ = replace("kill", (pid, signal) => {
+    try {
+      kill(pid, signal);
+    } catch (error) {
+      resolve();
+      throw error;
+    }
+  });
+  const child = await spawn(python, {
+    args: py("connect()\nif os.fork() == 0: obey()\nos._exit(0)"),
     ...stage,
     detached: true,
   });
-  assertEquals(await child.channel.receive(), null);
-  assertEquals((await child.status).code, 0);
-  let isClosed = false;
-  child.channel.closed.then(() => isClosed = true);
-  await child.channel.send(new TextEncoder().encode("taco cat"));
   const puppet = await stage.puppet();
-  assertEquals(await puppet.run("answer = receive().decode()"), "taco cat");
-  assertEquals(isClosed, false);
+  await child.status;
+  await puppet.start("os._exit(0)");
+  // Nobody calls anything: the group is looked at
+  const alive = setInterval(() => {}, 1_000);
+  await notFound;
+  clearInterval(alive);
+  using _none = replace("kill", () => {
+    throw new Error("It was signaled");
+  });
+  child.kill();
+  await child.close();
+});
+
+test("Child with detached is signaled while its group has a process", async () => {
+  await using stage = await Stage.set();
+  await using child = await spawn(python, {
+    args: py("connect()\nif os.fork() == 0: obey()\nos._exit(0)"),
+    ...stage,
+    detached: true,
+  });
+  const puppet = await stage.puppet();
+  await child.status;
+  child.kill();
+  await puppet.ended();
+});
+
+test("Child.close() with detached kills what ignores SIGTERM in the group of a child that has exited", async () => {
+  await using stage = await Stage.set();
+  const child = await spawn(python, {
+    args: py(
+      "signal.signal(signal.SIGTERM, signal.SIG_IGN); connect()\nif os.fork() == 0: obey()\nos._exit(0)",
+    ),
+    ...stage,
+    detached: true,
+    gracePeriod: 100,
+  });
+  const puppet = await stage.puppet();
+  await child.status;
+  await child.close();
+  await puppet.ended();
 });

@@ -2,7 +2,7 @@ import { fileURLToPath } from "node:url";
 import { assertEquals, assertMatch } from "@std/assert";
 import { text } from "../../channel.ts";
 import { spawn } from "../../pair.ts";
-import { modules, parents } from "./fixtures.ts";
+import { modules, parents, runParent } from "./fixtures.ts";
 import { py, python } from "./python.ts";
 import { Stage, test } from "./stage.ts";
 
@@ -79,6 +79,31 @@ test("spawnModule() in a parent that is killed: a child that has not connected e
   await parent.status;
   await Deno.remove(directory, { recursive: true });
 });
+
+for (const [how, expected] of Object.entries({ exit: 3, throw: 1, idle: 0 })) {
+  for (const detached of ["", "detached"]) {
+    // Deno ends without "unload" then, and kills what is not detached
+    if (how === "throw" && detached) continue;
+    test(
+      `spawn() in a parent that ends kills the child (${how}, ${
+        detached || "not detached"
+      })`,
+      async () => {
+        const { code, stdout } = await runParent("ending.ts", [how, detached]);
+        assertEquals(code, expected);
+        const pid = Number(stdout);
+        // A zombie remains until init has reaped it
+        const stat = `/proc/${pid}/stat`;
+        assertEquals(pid > 1, true);
+        assertMatch(
+          await Deno.readTextFile(stat).catch(() => "(sleep) Z"),
+          /\(sleep\) [ZX]/,
+        );
+      },
+      Deno.build.os !== "linux",
+    );
+  }
+}
 
 for (const transport of ["unix", "tcp"] as const) {
   test(`Child over ${transport} is not fooled by a grandchild that holds the socket open`, async () => {

@@ -1,7 +1,7 @@
 import { assertEquals, assertGreater, assertStringIncludes } from "@std/assert";
 import { fileURLToPath } from "node:url";
 import { json } from "../../channel.ts";
-import { LineCopy, visible } from "../../pair/pipes.ts";
+import { escapeControls, LineCopy } from "../../pair/pipes.ts";
 import { spawnModule } from "../../pair.ts";
 import { runParent } from "./fixtures.ts";
 import { python } from "./python.ts";
@@ -195,7 +195,11 @@ Deno.test("LineCopy shows a terminal no control characters", async () => {
   assertEquals(await copy(["\x1b[6n\n"]), ["\x1b[6n\n"]);
 });
 
-Deno.test("visible() keeps all other text", () => {
-  const kept = "\ufeff\ufeffä 🌮 \t\n\r\n";
-  assertEquals(decoder.decode(visible(encoder.encode(kept))), kept.slice(1));
+Deno.test("escapeControls() escapes what changes the direction of text, and keeps all other text", () => {
+  const kept = "\ufeffä 🌮 \t\n\r\n";
+  assertEquals(escapeControls(kept), kept);
+  assertEquals(
+    escapeControls("\u202eoc\u2069\u200f"),
+    "\\u{202e}oc\\u{2069}\\u{200f}",
+  );
 });

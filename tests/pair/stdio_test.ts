@@ -291,7 +291,7 @@ try {
   assertEquals((await child.status).code, 0);
   assertEquals(
     await child.process.stderr.text(),
-    'Cannot connect to parent: transport: "stdio" serves once, and a channel has it\n',
+    'Cannot connect to parent: transport: "stdio" can be used once, and a channel uses it\n',
   );
   await child.close();
 });
@@ -357,7 +357,7 @@ test("connectToParent() over stdio names a descriptor that it cannot adopt", asy
   const written = await child.process.stderr.text();
   assert(
     written.includes(
-      "Cannot connect to parent: descriptor 999 is no open pipe or socket",
+      "Cannot connect to parent: descriptor 999 is not an open pipe or socket",
     ),
     written,
   );

@@ -95,8 +95,8 @@ for (
     assertEquals(status.code === 7, kind === "handles");
     const entries = await stage.entries();
     assertEquals(entries.length, left);
-    // Deno itself kills it where an error ends the parent
-    if (kind !== "throws") await puppet.start("sys.exit()");
+    // It is killed if the parent exits, or an error ends it
+    if (kind === "ignorant") await puppet.start("sys.exit()");
     await puppet.ended();
 
     {
@@ -193,7 +193,7 @@ test("spawn() and spawnModule() say that the current directory is gone, and what
   const [ofSpawn, ofModule, ofSocketPair] = stdout.split("\n");
   assertEquals(
     ofSpawn,
-    "NotFound: Cannot start child: the current directory does not exist any more: set the option cwd",
+    "NotFound: Cannot start child: the current directory no longer exists: set the option cwd",
     stderr,
   );
   assertMatch(

@@ -1,0 +1,229 @@
+/** A child process: its signals, its exit, and what its exit means. */
+
+import { type Failure, markHandled } from "../channel/waiting.ts";
+import { log, messageOf } from "./environment.ts";
+import { describeStatus, ExitError, telling } from "./errors.ts";
+import { type LaunchHooks, nameOf } from "./hooks.ts";
+import { copyOutput, emptyPipes, LineCopy, type PipeOptions } from "./pipes.ts";
+import { within } from "./waiting.ts";
+
+/** How soon to look again whether a process group has ended, in ms. */
+const GROUP_INTERVAL = 10;
+
+/** Signals that ask a program to end, however it responds. */
+const ENDING: ReadonlySet<Deno.Signal> = new Set([
+  "SIGABRT",
+  "SIGHUP",
+  "SIGINT",
+  "SIGKILL",
+  "SIGQUIT",
+  "SIGTERM",
+]);
+
+/** The processes that may still run. */
+const processes = new Set<StartedProcess>();
+
+/** A parent that ends takes its children along. */
+function killAll() {
+  for (const process of processes) {
+    try {
+      process.kill("SIGKILL");
+    } catch {
+      // It belongs to another user.
+    }
+  }
+}
+
+/** A process that was started as a child. */
+export class StartedProcess {
+  readonly process: Deno.ChildProcess;
+  /** What was started, in full. */
+  readonly name: string;
+  /** Resolves when the process has exited. */
+  readonly exited: Promise<void>;
+  /** Resolves when nothing is left to do for it, some time after it has exited. */
+  readonly finished: Promise<unknown>;
+  hasExited = false;
+  /** How it exited, if it has and the system tells: not if SIGCHLD is ignored. */
+  status: Deno.CommandStatus | undefined;
+  /** Whether this process asked it to end. */
+  isAsked = false;
+  readonly #shortName: string;
+  readonly #isDetached: boolean;
+  readonly #stderr: LineCopy | undefined;
+  readonly #signals = new Set<Deno.Signal>();
+  /** Whether signals reach nobody. The number may then belong to another process or group. */
+  #isGone = false;
+  #timer: ReturnType<typeof setTimeout> | undefined;
+  #error: ExitError | undefined;
+  #reason: Failure | undefined;
+
+  /**
+   * @param process The process.
+   * @param command What it runs.
+   * @param options Whether it is a process group, and which of its output is piped.
+   * @param hooks Which module it runs, and what else to do about it.
+   */
+  constructor(
+    process: Deno.ChildProcess,
+    command: string | URL,
+    options: PipeOptions & { detached?: boolean | undefined },
+    hooks: LaunchHooks,
+  ) {
+    this.process = process;
+    this.#isDetached = options.detached ?? false;
+    this.name = nameOf(command, hooks);
+    this.#shortName = this.name.replace(/[?#].*$/, "")
+      .replace(/^(module )?.*[\\/]/, "$1");
+    this.exited = process.status.then(
+      (status) => this.#onExit(describeStatus(status), status),
+      (error) => this.#onExit(messageOf(error)),
+    );
+    const { stdout, stderr } = hooks.module === undefined
+      ? {}
+      : copyOutput(process, options, this.exited);
+    this.#stderr = stderr;
+    this.finished = markHandled(Promise.all([
+      hooks.onStart?.(process, this.exited),
+      stdout?.ended,
+      stderr?.ended,
+    ]));
+    if (processes.size === 0) addEventListener("unload", killAll);
+    processes.add(this);
+  }
+
+  get pid(): number {
+    return this.process.pid;
+  }
+
+  #onExit(how: string, status?: Deno.CommandStatus) {
+    this.hasExited = true;
+    this.status = status;
+    log?.(`child ${this.pid} exited: ${how}`);
+    if (this.#isDetached) this.#watchGroup(GROUP_INTERVAL);
+    else this.#forget();
+  }
+
+  /** Look at increasing intervals whether the group is still there. */
+  #watchGroup(interval: number) {
+    this.#signal(0);
+    if (this.#isGone) return;
+    const timer = setTimeout(() => this.#watchGroup(2 * interval), interval);
+    Deno.unrefTimer(timer);
+    this.#timer = timer;
+  }
+
+  /** Nobody is left to signal. The number may belong to another process or group from now on. */
+  #forget() {
+    this.#isGone = true;
+    clearTimeout(this.#timer);
+    processes.delete(this);
+    if (processes.size === 0) removeEventListener("unload", killAll);
+  }
+
+  /** Send a signal to the process, or to its group; 0 only looks whether there is one. */
+  #signal(signal: Deno.Signal | 0) {
+    if (this.#isGone) return;
+    try {
+      if (this.#isDetached) Deno.kill(-this.pid, signal);
+      else if (signal !== 0) this.process.kill(signal);
+    } catch (error) {
+      if (error instanceof Deno.errors.NotFound) this.#forget();
+      // Deno throws a TypeError if it has exited, and this process does not know yet.
+      else if (
+        !(error instanceof TypeError && /terminated/.test(error.message))
+      ) {
+        if (signal !== 0) throw error;
+      }
+    }
+  }
+
+  /**
+   * Send a signal to the process, or with `detached` to its group. Nothing happens if nobody is
+   * left. If the signal is one that ends programs, the exit is not a crash.
+   */
+  kill(signal: Deno.Signal) {
+    this.#signal(signal);
+    if (this.hasExited) return;
+    if (ENDING.has(signal)) this.isAsked = true;
+    else this.#signals.add(signal);
+  }
+
+  /** The process is asked to end; its channel is to report why, if that is given. */
+  ask(reason?: Failure) {
+    if (this.hasExited) return;
+    this.isAsked = true;
+    this.#reason ??= reason;
+  }
+
+  /**
+   * Wait until the process and its group have ended: send SIGTERM after `delay` ms, and SIGKILL
+   * after another `gracePeriod` ms. What the process leaves of its group gets SIGTERM at once.
+   */
+  async end(delay: number, gracePeriod: number): Promise<void> {
+    const hasExited = this.exited.then(() => true);
+    if (!await within(delay, hasExited)) {
+      this.kill("SIGTERM");
+      if (!await within(gracePeriod, hasExited)) this.kill("SIGKILL");
+      await hasExited;
+    }
+    this.kill("SIGTERM");
+    const end = performance.now() + gracePeriod;
+    while (!this.#isGone && performance.now() < end) {
+      await within(GROUP_INTERVAL);
+      this.#signal(0);
+    }
+    this.kill("SIGKILL");
+    this.#forget();
+  }
+
+  /**
+   * Kill a process that the caller does not get.
+   *
+   * @returns The end of what it wrote to standard error, if that is not the caller's.
+   */
+  async discard(pipes: PipeOptions): Promise<string | undefined> {
+    const { process } = this;
+    const stderr = this.#stderr ??
+      (pipes.stderr === "piped"
+        ? new LineCopy(process.stderr, undefined, this.exited)
+        : undefined);
+    const closePipes = emptyPipes(process, pipes);
+    try {
+      this.#signal("SIGKILL");
+      await Promise.all([this.exited, this.finished, stderr?.ended]);
+      this.#forget();
+    } catch (error) {
+      // It belongs to another user. Why the caller does not get it is more important.
+      log?.(`could not kill child ${this.pid}: ${messageOf(error)}`);
+      stderr?.cancel();
+      process.unref();
+    }
+    closePipes();
+    return stderr?.tail;
+  }
+
+  /** What the channel reports in place of its end: a crash, or why the process was asked to end. */
+  async failure(cause?: unknown): Promise<Failure | undefined> {
+    if (this.#reason) return this.#reason;
+    const { status } = this;
+    if (!status || status.success || this.isAsked) return;
+    if (status.signal && this.#signals.has(status.signal)) return;
+    await this.#stderr?.ended;
+    this.#error ??= this.#makeError(status);
+    if (cause !== undefined) this.#error.cause ??= cause;
+    return { reason: this.#error };
+  }
+
+  #makeError(status: Deno.CommandStatus): ExitError {
+    const { pid } = this;
+    const end = status.signal === null
+      ? `exited with code ${status.code}`
+      : `was killed by ${status.signal}`;
+    const stderr = this.#stderr?.tail;
+    return new ExitError(
+      `Child ${pid} (${this.#shortName}) ${end}${telling(stderr)}`,
+      { status, pid, stderr },
+    );
+  }
+}

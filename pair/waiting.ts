@@ -1,0 +1,46 @@
+/** How long to wait for a child, and for what it has left. */
+
+/** How long the end of a stream waits for the exit of the child, and the exit for the end, in ms. */
+export const END_WAIT = 1_000;
+
+/** The steps in which the waiting time of reads is counted, in ms. */
+const STEP = 10;
+
+/** Resolves to what the first of some promises resolves to, or to `undefined` after a time in ms. */
+export async function within<T>(
+  delay: number,
+  ...promises: Promise<T>[]
+): Promise<T | undefined> {
+  const { promise: late, resolve } = Promise.withResolvers<undefined>();
+  const timer = setTimeout(resolve, delay, undefined);
+  try {
+    return await Promise.race<T | undefined>([...promises, late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+/**
+ * Limit how long reads wait in total after the exit of a child. What the child wrote is available
+ * immediately, so a read that waits is waiting for another process that holds the child's end.
+ *
+ * @param close Called when reads have waited for {@linkcode END_WAIT}.
+ * @returns A function to call with each read.
+ */
+export function limitReads(
+  close: () => void,
+): (read: Promise<unknown>) => Promise<void> {
+  let left = END_WAIT;
+  return async (read) => {
+    let start = performance.now();
+    // A step lasts longer if this process is busy meanwhile: that is not the reads' time.
+    const timer = setInterval(() => {
+      start = performance.now();
+      left -= STEP;
+      if (left <= 0) close();
+    }, STEP);
+    await read.catch(() => {});
+    clearInterval(timer);
+    left -= Math.min(performance.now() - start, STEP);
+  };
+}
