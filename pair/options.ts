@@ -166,6 +166,17 @@ export interface SpawnModuleOptions<In, Out = In>
    */
   permissions?: Deno.PermissionOptions | undefined;
   /**
+   * A command and its arguments that come before `deno`'s, to start the child by: one that sets
+   * something for its process and then becomes the program that its last arguments name, such as
+   * `["prlimit", "--cpu=10"]`, `["nice"]` or `["systemd-run", "--user", "--scope"]`.
+   *
+   * Signals go to the launcher's process, so a launcher that starts the child as a process of
+   * its own has to pass them on.
+   *
+   * @default {[]}
+   */
+  launcher?: string[] | undefined;
+  /**
    * Further flags for `deno run`, after those of {@linkcode spawnModule}. A `--config` or
    * `--no-config` there replaces the parent's configuration, the nearest `deno.json` or
    * `package.json` above its main module. A configuration that a flag has given to the parent

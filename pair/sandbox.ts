@@ -59,9 +59,10 @@ export async function planModule<In, Out>(
       cwd: options.cwd,
       isOverStdio,
     });
-  const program = isTrusted
-    ? { command: Deno.execPath(), args: [] }
-    : withoutInherited(Deno.execPath());
+  const words = [...options.launcher ?? [], Deno.execPath()];
+  const [command = "", ...commandArgs] = isTrusted
+    ? words
+    : withoutInherited(words);
   // Else another current directory, or clearEnv, would lead away from it.
   const cache = denoDirectory(options.env);
   const ownEnv: Record<string, string> = cache === undefined
@@ -72,7 +73,7 @@ export async function planModule<In, Out>(
     // What is wrong with the options is said first.
     requireFile(url);
     return [
-      ...program.args,
+      ...commandArgs,
       "run",
       "--no-prompt",
       ...flags,
@@ -83,7 +84,7 @@ export async function planModule<In, Out>(
     ];
   };
   return {
-    command: program.command,
+    command,
     options: {
       ...options,
       env: { ...options.env, ...ownEnv, ...env },
