@@ -185,15 +185,14 @@ async function loadSandbox(): Promise<typeof import("./pair/sandbox.ts")> {
 
 /**
  * Start a Deno module as a child process and connect to it. By default it may use its
- * socket, read the files in its own directory, and nothing else: neither while it runs
- * nor while it is loaded.
+ * socket and load its own code, and nothing else: this applies at load time and at run time.
  *
- * The module finds `import.meta.main` false. What it imports from elsewhere must be in Deno's
- * cache (`deno cache`), or in `node_modules`. What it prints is copied line by line. Symbolic links that lead out
- * of its directory or up keep it from starting. What remains open to it is listed in
- * `SECURITY.md`.
+ * The code of a module is what it imports by literal specifiers from its own directory or below.
+ * Remote modules must be in Deno's cache (`deno cache`), npm packages in `node_modules`. Output is
+ * copied line by line. Symbolic links that lead out of its directory, or up, keep it from starting.
+ * `wall: "bubblewrap"` adds a wall made by the system. `SECURITY.md` lists what remains open.
  *
- * Needs what {@linkcode spawn} needs.
+ * Needs what {@linkcode spawn} needs, and read access to the module's directory.
  *
  * @example A child that may read one file
  * ```ts
@@ -222,7 +221,9 @@ async function loadSandbox(): Promise<typeof import("./pair/sandbox.ts")> {
  * @throws {Deno.errors.NotFound} If there is no such module, where this process may know.
  * @throws {TypeError} If a path that must be granted holds a comma, which a flag cannot
  * express, or if `denoArgs` holds `-A`.
- * @throws {Deno.errors.NotSupported} In a compiled program, which has no `deno` to run a
+ * @throws {Deno.errors.NotCapable} If a symbolic link could lead the module out of what it may
+ * read or write, or if this process may not read these directories.
+ * @throws {Deno.errors.NotSupported} If the wall cannot be had; in a compiled program, which has no `deno` to run a
  * module: use `spawn("deno", ...)` there; and where this process was started with
  * descriptors that it cannot close for the module.
  * @throws {Error} As {@linkcode spawn}.
@@ -255,7 +256,12 @@ export async function spawnModule<In, Out>(
   const { planModule } = await loadSandbox();
   const plan = await planModule(specifier, options);
   const { start } = await loadStart();
-  return await start(plan.command, plan.options, plan.hooks);
+  try {
+    return await start(plan.command, plan.options, plan.hooks);
+  } catch (error) {
+    await plan.hooks.discard?.();
+    throw error;
+  }
 }
 
 /**
