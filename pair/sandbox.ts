@@ -248,17 +248,20 @@ async function planSandbox<In, Out>(
   });
   const cache = denoDir(env);
   const isForeign = options.uid !== undefined || options.gid !== undefined;
-  const cached = ["remote", compiledDirectory(), ...npmCache ? ["npm"] : []];
-  const code = url.protocol !== "file:" ? [] : await findCode(url, {
-    flags: [...configuration.flags, ...resolutionFlags(denoArgs)],
-    cwd,
-    // --no-remote does not keep it from the registry of npm.
-    env: { ...env, ...cacheVariable(cache), ...deadProxies() },
-    timeout: GRAPH_TIMEOUT,
-    signal: options.signal,
-  });
-  const files = [...code, ...ownFiles()];
-  if (read !== true) grants.read = [...read, ...files];
+  const cached = npmCache ? ["remote", "npm"] : ["remote"];
+  const findFiles = async (own?: string) => [
+    ...ownFiles(),
+    ...url.protocol !== "file:" ? [] : await findCode(url, {
+      flags: [...configuration.flags, ...resolutionFlags(denoArgs)],
+      cwd,
+      // --no-remote does not keep it from the registry of npm.
+      env: { ...env, ...deadProxies() },
+      denoDir: own ?? cache,
+      isOwn: own !== undefined,
+      timeout: GRAPH_TIMEOUT,
+      signal: options.signal,
+    }),
+  ];
   // --cached-only lets `import(url, { with: { type: "text" } })` fetch from everywhere.
   const hosts = [url.href, import.meta.url].flatMap(remoteHost);
   if (grants.import !== true) {
@@ -279,12 +282,15 @@ async function planSandbox<In, Out>(
     OTEL_DENO: "false",
     DENO_CACHE_DB_MODE: "memory",
     DENO_KV_DB_MODE: "memory",
-    DENO_EMIT_CACHE_MODE: "normal",
+    // Compiled code is stored at a path that the module can have lead anywhere.
+    DENO_EMIT_CACHE_MODE: wall === undefined ? "disable" : "normal",
     DENO_NO_UPDATE_CHECK: "1",
     // A host that may be imported from is otherwise one to send requests to.
     ...(noImport || grants.net === true ? {} : deadProxies(grants.net)),
   };
   if (wall !== undefined) {
+    const files = await findFiles();
+    if (read !== true) grants.read = [...read, ...files];
     return {
       flags,
       grants,
@@ -295,7 +301,7 @@ async function planSandbox<In, Out>(
         grants: granted,
         cwd,
         cache,
-        cached,
+        cached: [...cached, compiledDirectory()],
         isForeign,
       }),
     };
@@ -319,14 +325,18 @@ async function planSandbox<In, Out>(
     reach,
     isForeign,
   });
-  if (grants.read !== true) {
-    grants.read = [...grants.read ?? [], `${own}/gen/blob`];
+  try {
+    const files = await findFiles(own);
+    if (read !== true) grants.read = [...read, ...files];
+  } catch (error) {
+    await removeDenoDir(own);
+    throw error;
   }
   return {
     flags: [...flags, ...denyWriting(own, write)],
     grants,
     env: { ...variables, DENO_DIR: own },
-    main: mainOf(url, configuration.hint, options, own),
+    main: mainOf(url, configuration.hint, options),
     dispose: () => removeDenoDir(own),
   };
 }
@@ -336,12 +346,10 @@ function mainOf<In, Out>(
   url: URL,
   hint: string,
   { env = {}, transport, npmCache = false }: SpawnModuleOptions<In, Out>,
-  cache?: string,
 ): string {
   const start = JSON.stringify(import.meta.resolve("./sandboxed_start.ts"));
   const module: ModuleStart = {
     specifier: url.href,
-    cache,
     hint,
     hasNpmCache: npmCache,
     isOverStdio: transport === "stdio",
