@@ -277,20 +277,21 @@ function start(
     log?.(`started child ${process.pid}`);
     return new StartedProcess(process, command, options, hooks);
   } catch (error) {
-    throw explainStart(error, command, hooks);
+    throw explainStart(error, command);
   }
 }
 
 /**
  * Start a Deno module as a child process and connect to it. By default it may use its
- * socket, read the files in its own directory, and nothing else, both at load time and at run
- * time.
+ * socket and load its own code, and nothing else. This applies at load time and at run time.
  *
- * In the module `import.meta.main` is false. Remote imports must be in Deno's cache (run
- * `deno cache`) or in `node_modules`. Output is copied line by line. Symbolic links that point
- * out of or up in the directory are refused. `SECURITY.md` lists what the module can still do.
+ * A module's own code is what it imports by literal specifiers from its own directory or below.
+ * Remote modules must be in Deno's cache (run `deno cache`), npm packages in `node_modules`. In
+ * the module `import.meta.main` is false. Output is copied line by line. Symbolic links that lead
+ * out of or up in its directory are refused. `wall: "bubblewrap"` adds a wall made by the
+ * operating system. `SECURITY.md` lists what the module can still do.
  *
- * Needs what {@linkcode spawn} needs.
+ * Needs what {@linkcode spawn} needs, and read access to the module's directory.
  *
  * @example A child that may read one file
  * ```ts
@@ -318,9 +319,11 @@ function start(
  * @throws {Deno.errors.NotFound} If there is no such module.
  * @throws {TypeError} If a path that must be granted contains a comma, which `deno` flags can't
  * express, or if `denoArgs` contains `-A`.
- * @throws {Deno.errors.NotSupported} In a compiled program, which has no `deno` to run a
- * module: use `spawn("deno", ...)` there; if this process was started with descriptors that it
- * cannot close for the module; and before Deno 2.9.6.
+ * @throws {Deno.errors.NotCapable} If a symbolic link could lead the module out of what it may
+ * read or write, or if this process may not read these directories.
+ * @throws {Deno.errors.NotSupported} If the wall is not available; in a compiled program, which
+ * has no `deno` to run a module: use `spawn("deno", ...)` there; if this process was started with
+ * descriptors that it cannot close for the module; and before Deno 2.9.6.
  * @throws {Error} As {@linkcode spawn}.
  */
 export async function spawnModule<S extends AnySerialization = undefined>(

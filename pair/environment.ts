@@ -15,6 +15,9 @@ export const DEBUG_VARIABLE = "SOCKETPAIR_DEBUG";
 /** Other runtimes can import this layer, but not use it. */
 const isDeno = "Deno" in globalThis;
 
+/** Deno asks the socket that this names for permissions, and ignores its flags. */
+export const BROKER_VARIABLE = "DENO_PERMISSION_BROKER_PATH";
+
 /** Where a parent listens: the path of a socket, or a port on 127.0.0.1. */
 export type Address = { readonly path: string } | { readonly port: number };
 

@@ -12,7 +12,7 @@ import {
   PORT_VARIABLE,
   TOKEN_VARIABLE,
 } from "./environment.ts";
-import { type LaunchHooks, nameOf } from "./hooks.ts";
+import type { LaunchHooks } from "./hooks.ts";
 import type { SpawnOptions } from "./options.ts";
 
 type Options = SpawnOptions<AnySerialization>;
@@ -129,16 +129,8 @@ export function commandOptions(
 export function explainStart(
   error: unknown,
   command: string | URL,
-  hooks: LaunchHooks,
 ): unknown {
   if (!(error instanceof Error)) return error;
-  if (hooks.module !== undefined) {
-    // The caller has not named the shell or deno that could not be started.
-    error.message = error.message.replace(
-      /^Failed to spawn '.*': /,
-      `Cannot start ${nameOf(command, hooks)}: `,
-    );
-  }
   const [, code] = /\(os error (\d+)\)/.exec(error.message) ?? [];
   const advice = code && adviceOn(Number(code), String(command));
   if (advice) error.message += `: ${advice}`;

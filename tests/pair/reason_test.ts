@@ -1,11 +1,12 @@
 import { assertEquals, assertStringIncludes } from "@std/assert";
+import { ConnectError } from "../../pair.ts";
 import { refusal, temporaryDirectory, writeModule } from "./sandbox.ts";
 
 /** What ConnectError says after how the child exited. */
 async function reasonOf(code: string): Promise<string | undefined> {
   await using root = await temporaryDirectory();
   const child = await writeModule(root.path, { "child.ts": code });
-  const message = await refusal(child);
+  const message = await refusal(child, {}, ConnectError);
   const said =
     /^Cannot start module file:.*child\.ts \(child \d+\): it exited with code (\d+) before it connected(.*)$/
       .exec(message);

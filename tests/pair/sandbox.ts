@@ -6,6 +6,7 @@ import {
   spawnModule,
   type SpawnModuleOptions,
 } from "../../pair.ts";
+import { findOnLinux } from "../programs.ts";
 import type { Outcome, Targets } from "./sandbox/attacks/child.ts";
 
 export const fixtures = new URL("./sandbox/", import.meta.url);
@@ -15,6 +16,22 @@ export const secretPath = fileURLToPath(
 export const secret = "a secret beside the sandbox";
 const pairUrl = new URL("../../pair.ts", import.meta.url).href;
 const channelUrl = new URL("../../channel.ts", import.meta.url).href;
+
+const bwrap = ["--unshare-all", "--ro-bind", "/", "/", "true"];
+
+/** Whether the second wall can be tested here. */
+export const hasBubblewrap = !(await findOnLinux("bwrap", bwrap)).ignore;
+
+/** Which walls a module is behind. */
+export interface Walled {
+  wall?: "bubblewrap";
+}
+
+/** The first wall, and both. */
+export const walls: Record<string, Walled> = {
+  "Deno's permissions": {},
+  "bubblewrap": { wall: "bubblewrap" },
+};
 
 /** A new directory, gone at the end of the block. */
 export async function temporaryDirectory(): Promise<
@@ -102,25 +119,27 @@ export async function hear(
     });
     return await Array.fromAsync(child.channel);
   } catch (error) {
-    if (error instanceof ConnectError) return [];
+    const { NotCapable } = Deno.errors;
+    if (error instanceof ConnectError || error instanceof NotCapable) return [];
     throw error;
   }
 }
 
-/** Why a module was not started. */
+/** Why a module is refused: before it is started, if not otherwise said. */
 export async function refusal(
   specifier: string | URL,
   options: SpawnModuleOptions<Serialization<string>> = {},
+  kind: typeof ConnectError | typeof Deno.errors.NotCapable =
+    Deno.errors.NotCapable,
 ): Promise<string> {
-  const error = await assertRejects(
-    () =>
-      spawnModule(specifier, {
-        serialization: text(),
-        stderr: "null",
-        ...options,
-      }),
-    ConnectError,
+  const error = await assertRejects(() =>
+    spawnModule(specifier, {
+      serialization: text(),
+      stderr: "null",
+      ...options,
+    })
   );
+  assert(error instanceof kind, String(error));
   return error.message;
 }
 

@@ -91,10 +91,10 @@ for (const transport of ["unix", "tcp"] as const) {
     const { directory } = stage;
     const module = new URL("echo.ts", modules);
     const child = await spawnModule(module, { transport, directory });
-    assertEquals(await stage.entries(), []);
     await child.channel.send(new Uint8Array([1, 2, 3]));
     assertEquals(await child.channel.receive(), new Uint8Array([1, 2, 3]));
     assertEquals((await child.close()).code, 0);
+    assertEquals(await stage.entries(), []);
     const error = await assertRejects(
       () =>
         spawnModule("data:text/javascript,throw new Error()", {

@@ -7,10 +7,13 @@ if (directory !== undefined) {
   Deno.removeSync(directory);
 }
 
+const module = directory === undefined
+  ? new URL("../children/modules/echo.ts", import.meta.url)
+  : "echo.ts";
 for (
   const start of [
     () => spawn("true"),
-    () => spawnModule("echo.ts"),
+    () => spawnModule(module),
     async () => {
       for (const socket of await socketPair()) socket.close();
     },
