@@ -10,7 +10,7 @@ const FLOORS = [
   ["framing"],
   ["channel"],
   ["pair"],
-  ["descriptors", "mod", "demo", "child"],
+  ["descriptors", "mod", "demo", "sandboxed", "child"],
 ];
 
 const MAX_LINES = 450;
