@@ -72,27 +72,58 @@ Deno.test("docs/recipes/progress/parent.ts shows what the child has done", async
   assertStringIncludes(printed, "Counted 50");
 });
 
-Deno.test("docs/recipes/cancel/parent.ts ends at SIGINT, when the child has cleaned up", async () => {
-  const directory = await Deno.makeTempDir();
-  const path = `${directory}/unfinished.txt`;
-  const process = new Deno.Command(Deno.execPath(), {
-    args: ["run", "-A", recipe("cancel/parent.ts"), path],
-    stdout: "piped",
-  }).spawn();
-  const printed = [];
-  const lines = process.stdout.pipeThrough(new TextDecoderStream())
-    .pipeThrough(new TextLineStream());
-  for await (const line of lines) {
-    printed.push(line);
-    if (line !== "working") continue;
-    assertEquals(await Deno.readTextFile(path), "half of the work");
-    process.kill("SIGINT");
-  }
-  assertEquals(printed, ["working", "cleaned up", "Cancelled"]);
-  assertEquals((await process.status).code, 130);
-  await assertRejects(() => Deno.stat(path), Deno.errors.NotFound);
-  await Deno.remove(directory);
-});
+for (const signal of ["SIGINT", "SIGTERM", "SIGHUP", "SIGKILL"] as const) {
+  Deno.test({
+    name:
+      `docs/recipes/cancel: the child cleans up and ends when the parent gets ${signal}`,
+    ignore: Deno.build.os !== "linux",
+    async fn() {
+      const directory = await Deno.makeTempDir();
+      const path = `${directory}/unfinished.txt`;
+      const process = new Deno.Command(Deno.execPath(), {
+        args: ["run", "-A", recipe("cancel/parent.ts"), path],
+        // SIGKILL leaves the directory of the socket
+        env: { TMPDIR: directory },
+        stdout: "piped",
+      }).spawn();
+      const lines = process.stdout.pipeThrough(new TextDecoderStream())
+        .pipeThrough(new TextLineStream());
+      const printed = [];
+      let child = NaN;
+      for await (const line of lines) {
+        printed.push(line);
+        if (line !== "working") continue;
+        assertEquals(await Deno.readTextFile(path), "half of the work");
+        child = await childOf(process.pid);
+        process.kill(signal);
+      }
+      const { code } = await process.status;
+      await exitOf(child);
+      const isKilled = signal === "SIGKILL";
+      assertEquals(
+        printed,
+        isKilled
+          ? ["working"]
+          : ["working", "cleaned up", `Cancelled by ${signal}`],
+      );
+      assertEquals(code, isKilled ? 137 : 1);
+      await assertRejects(() => Deno.stat(path), Deno.errors.NotFound);
+      await Deno.remove(directory, { recursive: true });
+    },
+  });
+}
+
+/** The process id of the only child of a process. */
+async function childOf(pid: number): Promise<number> {
+  const path = `/proc/${pid}/task/${pid}/children`;
+  return Number((await Deno.readTextFile(path)).trim());
+}
+
+/** Resolves when a process that is no child of this one has exited. */
+async function exitOf(pid: number) {
+  const args = [`--pid=${pid}`, "--sleep-interval=0.1", "-f", "/dev/null"];
+  await new Deno.Command("tail", { args }).output();
+}
 
 Deno.test("docs/recipes/restart/parent.ts prints what it says", async () => {
   assertEquals(
@@ -130,12 +161,7 @@ Deno.test({
       await writer.write(block);
     }
     const { pid } = parent;
-    const children = await Deno.readTextFile(
-      `/proc/${pid}/task/${pid}/children`,
-    );
-    const peaks = await Promise.all(
-      [pid, Number(children.trim())].map(peakOf),
-    );
+    const peaks = await Promise.all([pid, await childOf(pid)].map(peakOf));
     await writer.close();
     assert((await parent.status).success);
 
