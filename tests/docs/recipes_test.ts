@@ -1,13 +1,14 @@
 import {
   assert,
   assertEquals,
+  assertInstanceOf,
   assertLessOrEqual,
   assertRejects,
   assertStringIncludes,
 } from "@std/assert";
 import { TextLineStream } from "@std/streams";
 import { ExitError } from "../../mod.ts";
-import { inPool } from "../../docs/recipes/pool/parent.ts";
+import { Pool } from "../../docs/recipes/pool/pool.ts";
 import { printedBy } from "../examples.ts";
 import { findNode, missing, packageCommand } from "../programs.ts";
 import { fileURLToPath } from "node:url";
@@ -63,8 +64,31 @@ Deno.test("docs/recipes.md shows where each recipe is, and each has at most 60 l
 Deno.test("docs/recipes/pool/parent.ts prints what it says", () =>
   assertPrints("pool/parent.ts"));
 
-Deno.test("docs/recipes/pool gives up a task at which each child crashes, and does no more tasks", async () => {
-  await assertRejects(() => inPool([1, 2, -1, 3], 2), ExitError);
+Deno.test("docs/recipes/pool rejects the jobs that crash their children, and no others", async () => {
+  await using pool = new Pool(2);
+  const jobs = Array.from({ length: 1000 }, (_, n) => n % 500);
+  const outcomes = await Promise.allSettled(jobs.map((n) => pool.run(n)));
+  const errors = outcomes.flatMap((outcome, index) =>
+    outcome.status === "rejected" ? [{ index, ...outcome }] : []
+  );
+  assertEquals(errors.map(({ index }) => index), [0, 500]);
+  for (const { reason } of errors) assertInstanceOf(reason, ExitError);
+  assertEquals(outcomes.at(-1), { status: "fulfilled", value: 3559 });
+});
+
+Deno.test("docs/recipes/pool cancels a job that runs and one that waits", async () => {
+  await using pool = new Pool(1);
+  const [running, waiting] = [new AbortController(), new AbortController()];
+  const first = pool.run(1e9, running.signal);
+  const second = pool.run(1, waiting.signal);
+  const third = pool.run(2);
+  waiting.abort(new Error("waits"));
+  await assertRejects(() => second, Error, "waits");
+  running.abort(new Error("runs"));
+  await assertRejects(() => first, Error, "runs");
+  assertEquals(await third, 3);
+  await assertRejects(() => pool.run(1, AbortSignal.abort(new Error("late"))));
+  assertEquals(await pool.run(3), 5);
 });
 
 Deno.test("docs/recipes/progress/parent.ts shows what the child has done", async () => {
