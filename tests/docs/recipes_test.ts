@@ -17,7 +17,7 @@ const ROOT = new URL("../../", import.meta.url);
 const MAX_LINES = 60;
 const MCP_LINES = 20;
 
-/** MiB that a process may take for a file of 256 MB. An idle one has about 65. */
+/** The memory limit of a process for a file of 256 MB, in MiB. An idle process uses about 65. */
 const MAX_PEAK = 160;
 
 const node = await findNode();
@@ -40,7 +40,7 @@ async function assertPrints(path: string) {
   assertEquals(await run(path), printedBy(code));
 }
 
-Deno.test("docs/recipes.md shows where each recipe is, and each has at most 60 lines a file", async () => {
+Deno.test("docs/recipes.md links to each recipe, and no file is longer than 60 lines", async () => {
   const page = await Deno.readTextFile(new URL("docs/recipes.md", ROOT));
   for await (const { name } of Deno.readDir(recipe(""))) {
     assertStringIncludes(page, `](recipes/${name}/`);
@@ -61,7 +61,7 @@ Deno.test("docs/recipes.md shows where each recipe is, and each has at most 60 l
   }
 });
 
-Deno.test("docs/recipes/pool/parent.ts prints what it says", () =>
+Deno.test("docs/recipes/pool/parent.ts prints what its comments say", () =>
   assertPrints("pool/parent.ts"));
 
 Deno.test("docs/recipes/pool rejects the jobs that crash their children, and no others", async () => {
@@ -91,7 +91,7 @@ Deno.test("docs/recipes/pool cancels a job that runs and one that waits", async 
   assertEquals(await pool.run(3), 5);
 });
 
-Deno.test("docs/recipes/progress/parent.ts shows what the child has done", async () => {
+Deno.test("docs/recipes/progress/parent.ts shows the child's progress", async () => {
   const printed = await run("progress/parent.ts");
   assertStringIncludes(printed, "Counted 50");
 });
@@ -149,14 +149,14 @@ async function exitOf(pid: number) {
   await new Deno.Command("tail", { args }).output();
 }
 
-Deno.test("docs/recipes/restart/parent.ts prints what it says", async () => {
+Deno.test("docs/recipes/restart/parent.ts starts the child again until it succeeds", async () => {
   assertEquals(
     await run("restart/parent.ts"),
-    "attempt 2 is up\nattempt 3 is up\nended well at attempt 3\n",
+    "attempt 2 is up\nattempt 3 is up\nsucceeded at attempt 3\n",
   );
 });
 
-/** The most memory that a process has had so far, in MiB. */
+/** The peak memory of a process so far, in MiB. */
 async function peakOf(pid: number): Promise<number> {
   const status = await Deno.readTextFile(`/proc/${pid}/status`);
   const [, kib] = /^VmHWM:\s*(\d+) kB$/m.exec(status) ?? [];
@@ -165,13 +165,13 @@ async function peakOf(pid: number): Promise<number> {
 
 Deno.test({
   name:
-    "docs/recipes/file/parent.ts compresses a large file, and neither side holds it",
+    "docs/recipes/file/parent.ts compresses a large file without holding it in memory",
   ignore: Deno.build.os !== "linux",
   async fn() {
     const megabytes = 256;
     const directory = await Deno.makeTempDir();
     const path = `${directory}/large.txt`;
-    // A pipe instead of a file, so that both processes are still there when the last byte has passed.
+    // A named pipe instead of a file keeps both processes alive until their peaks have been read.
     await new Deno.Command("mkfifo", { args: [path] }).output();
     const parent = new Deno.Command(Deno.execPath(), {
       args: ["run", "-A", recipe("file/parent.ts"), path],
