@@ -1,0 +1,236 @@
+/**
+ * The second wall: a module behind `bwrap`, where nothing exists but what it was granted.
+ *
+ * @module
+ */
+
+import { constants } from "node:os";
+import { dirname } from "node:path";
+import { fileURLToPath } from "node:url";
+import type { Address } from "./environment.ts";
+import { absolutePath, type Grants } from "./permissions.ts";
+
+/** Namespaces of its own, no capabilities, and an end with the parent's. */
+const UNSHARE = [
+  "--unshare-all",
+  "--die-with-parent",
+  "--new-session",
+  "--cap-drop",
+  "ALL",
+];
+
+/** Where the child's own cache is. */
+const CACHE = "/tmp/deno";
+
+/** What name resolution and TLS need. */
+const NETWORK = [
+  "/etc/resolv.conf",
+  "/etc/hosts",
+  "/etc/nsswitch.conf",
+  "/etc/ssl",
+  "/etc/pki",
+  "/etc/ca-certificates",
+  "/usr/share/ca-certificates",
+];
+
+/** What is to be there behind the wall. */
+export interface WallOptions {
+  /** Files to read: code and configuration. */
+  readonly files: readonly string[];
+  readonly grants: Grants;
+  readonly cwd: string | URL | undefined;
+  /** The parent's cache, and the names in it that are to be there. */
+  readonly cache: string | undefined;
+  readonly cached: readonly string[];
+}
+
+/** The program that is the wall. */
+export const WALL = "bwrap";
+
+/**
+ * The arguments of `bwrap`, once the address of the socket is known; `deno` follows.
+ *
+ * @throws {Deno.errors.NotSupported} Where there is no `bwrap`, or no namespace can be made.
+ * @throws {Deno.errors.NotFound} If a path to write to is not there.
+ */
+export async function makeWall(
+  { files, grants, cwd = ".", cache, cached }: WallOptions,
+): Promise<(address?: Address) => string[]> {
+  const libraries = await findLibraries();
+  const directory = absolutePath(cwd instanceof URL ? fileURLToPath(cwd) : cwd);
+  const net = grants.net ?? [];
+  const hosts = net === true || net.some((host) => !host.startsWith("unix:"));
+  const sockets = net === true ? [] : net
+    .filter((host) => host.startsWith("unix:"))
+    .map((host) => host.slice("unix:".length));
+  const writable = grants.write === true ? ["/"] : grants.write ?? [];
+  for (const path of writable) await requirePath(path);
+  const readable = [
+    ...libraries,
+    ...hosts ? NETWORK : [],
+    ...files,
+    ...sockets,
+    ...grants.read === true ? ["/"] : grants.read ?? [],
+  ].filter((path) => !writable.includes(path));
+  const binds = [
+    ...readable.map((path) => ["--ro-bind-try", path]),
+    ...writable.map((path) => ["--bind", path]),
+  ].sort(([, a = ""], [, b = ""]) => a.length - b.length);
+  const links = cache === undefined
+    ? []
+    : cached.map((name) => [`${cache}/${name}`, `${CACHE}/${name}`]);
+  const words = [
+    ...UNSHARE,
+    ...hosts ? ["--share-net"] : [],
+    // A larger directory is mounted first.
+    ...binds.filter(([, path]) => path === "/").flatMap(bind),
+    "--proc",
+    "/proc",
+    "--dev",
+    "/dev",
+    "--tmpfs",
+    "/tmp",
+    ...binds.filter(([, path]) => path !== "/").flatMap(bind),
+    "--dir",
+    CACHE,
+    ...links.flatMap(([from = "", to = ""]) => ["--ro-bind-try", from, to]),
+    "--setenv",
+    "TMPDIR",
+    "/tmp",
+    "--setenv",
+    "DENO_DIR",
+    CACHE,
+    "--dir",
+    directory,
+    "--chdir",
+    directory,
+  ];
+  return (address) => {
+    const socket = address !== undefined && "path" in address
+      ? dirname(address.path)
+      : undefined;
+    return [
+      ...words,
+      ...socket === undefined ? [] : ["--ro-bind", socket, socket],
+      // The root, and each folder that leads to a mount.
+      "--remount-ro",
+      "/",
+      "--",
+    ];
+  };
+}
+
+function bind([how = "", path = ""]: string[]): string[] {
+  return [how, path, path];
+}
+
+async function requirePath(path: string): Promise<void> {
+  try {
+    await Deno.lstat(path);
+  } catch (error) {
+    if (!(error instanceof Deno.errors.NotFound)) return;
+    throw new Deno.errors.NotFound(
+      `Cannot grant write access to "${path}" behind the wall: it does not exist, and only what exists can be there`,
+      { cause: error },
+    );
+  }
+}
+
+let libraries: Promise<string[]> | undefined;
+
+/** Deno and the libraries that it loads; tries on the way whether `bwrap` works. */
+function findLibraries(): Promise<string[]> {
+  libraries ??= tryWall();
+  // What is missing today can be installed before the next start.
+  libraries.catch(() => libraries = undefined);
+  return libraries;
+}
+
+async function tryWall(): Promise<string[]> {
+  const deno = Deno.execPath();
+  if (Deno.build.os !== "linux") {
+    throw notSupported("bubblewrap exists on Linux only");
+  }
+  const output = await new Deno.Command(WALL, {
+    args: [
+      ...UNSHARE,
+      "--ro-bind",
+      "/",
+      "/",
+      "--proc",
+      "/proc",
+      "--dev",
+      "/dev",
+      "--setenv",
+      "LD_TRACE_LOADED_OBJECTS",
+      "1",
+      "--",
+      deno,
+      "--version",
+    ],
+    stdin: "null",
+  }).output().catch((error) => {
+    if (!(error instanceof Deno.errors.NotFound)) throw error;
+    throw notSupported("there is no program bwrap: install bubblewrap", error);
+  });
+  const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
+  if (!output.success) {
+    throw notSupported(
+      `the system does not let bwrap make namespaces: ${
+        text(output.stderr).trim()
+      }`,
+    );
+  }
+  // Each line is "name => path (address)" or "path (address)".
+  const paths = text(output.stdout).matchAll(/(\/\S+) \(0x[0-9a-f]+\)$/gm);
+  return [deno, ...Array.from(paths, ([, path = ""]) => path)];
+}
+
+function notSupported(why: string, cause?: unknown): Error {
+  return new Deno.errors.NotSupported(
+    `Cannot use wall: "bubblewrap": ${why}`,
+    { cause },
+  );
+}
+
+/** Sends a signal to the grandchild of a process: `bwrap` has one process of its own inside. */
+const KILL = `
+p=$1
+for _ in 1 2; do read -r p _ <"/proc/$p/task/$p/children" || exit; done
+kill -s "$2" "$p"
+`;
+
+/**
+ * Have a process behind the wall take signals and end as if there were no wall: by itself `bwrap`
+ * dies of a signal, with all that is inside, and reports a child's as an exit code.
+ */
+export function seeThrough(process: Deno.ChildProcess): Deno.ChildProcess {
+  const { status } = process;
+  const kill = process.kill.bind(process);
+  return Object.defineProperties(process, {
+    kill: {
+      value(signal: Deno.Signal = "SIGTERM") {
+        if (signal === "SIGKILL" || !forward(process.pid, signal)) kill(signal);
+      },
+    },
+    status: { value: status.then(withSignal) },
+  });
+}
+
+function forward(pid: number, signal: Deno.Signal): boolean {
+  const { success } = new Deno.Command("sh", {
+    args: ["-c", KILL, "sh", String(pid), signal.slice("SIG".length)],
+    stdin: "null",
+    stdout: "null",
+    stderr: "null",
+  }).outputSync();
+  return success;
+}
+
+function withSignal(status: Deno.CommandStatus): Deno.CommandStatus {
+  const [signal] = Object.entries(constants.signals)
+    .find(([, number]) => number === status.code - 128) ?? [];
+  return signal === undefined || status.signal !== null
+    ? status
+    : { ...status, signal: signal as Deno.Signal };
+}
