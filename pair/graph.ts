@@ -13,6 +13,7 @@ export interface GraphOptions {
   /** The configuration. */
   readonly flags: readonly string[];
   readonly cwd: string | URL | undefined;
+  /** Variables besides those of this process; with them no host can be reached. */
   readonly env: Record<string, string>;
   /** In ms. */
   readonly timeout: number;
@@ -71,7 +72,6 @@ async function askDeno(
       "info",
       "--json",
       "--no-remote",
-      "--no-npm",
       "--no-lock",
       ...flags,
       url.href,

@@ -251,7 +251,8 @@ async function planSandbox<In, Out>(
   const code = url.protocol !== "file:" ? [] : await findCode(url, {
     flags: [...configuration.flags, ...resolutionFlags(denoArgs)],
     cwd,
-    env: { ...env, ...cacheVariable(cache) },
+    // --no-remote does not keep it from the registry of npm.
+    env: { ...env, ...cacheVariable(cache), ...deadProxies() },
     timeout: GRAPH_TIMEOUT,
     signal: options.signal,
   });
@@ -305,17 +306,17 @@ async function planSandbox<In, Out>(
   const readable = read === true ? ["/"] : read;
   const writable = write === true ? ["/"] : write;
   // With permission to read everything, there is nothing to gain.
-  if (!readable.includes("/")) {
-    const granted = write === true ? readable : [...readable, ...write];
-    for (const path of new Set([...directory, ...granted])) {
-      await refuseLinks(path, writable);
-    }
-  }
+  const reach = readable.includes("/") ? [] : [
+    ...directory,
+    ...readable,
+    ...write === true ? [] : write,
+  ];
+  for (const path of new Set(reach)) await refuseLinks(path, writable);
   const own = await makeDenoDir({
     cache,
     directory: options.directory,
     links: cached,
-    reach: [...directory, ...readable, ...writable],
+    reach,
     isForeign: options.uid !== undefined || options.gid !== undefined,
   });
   return {

@@ -8,6 +8,7 @@ import { constants } from "node:os";
 import { dirname } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { Address } from "./environment.ts";
+import { isInside } from "./links.ts";
 import { absolutePath, type Grants } from "./permissions.ts";
 
 /** Namespaces of its own, no capabilities, and an end with the parent's. */
@@ -19,8 +20,9 @@ const UNSHARE = [
   "ALL",
 ];
 
-/** Where the child's own cache is. */
-const CACHE = "/tmp/deno";
+/** Memory of the child's own: its cache, and temporary files. */
+const MEMORY = "/dev/shm";
+const CACHE = `${MEMORY}/deno`;
 
 /** What name resolution and TLS need. */
 const NETWORK = [
@@ -71,32 +73,36 @@ export async function makeWall(
     ...files,
     ...sockets,
     ...grants.read === true ? ["/"] : grants.read ?? [],
-  ].filter((path) => !writable.includes(path));
+  ];
+  const granted = [...readable, ...writable];
   const binds = [
-    ...readable.map((path) => ["--ro-bind-try", path]),
-    ...writable.map((path) => ["--bind", path]),
-  ].sort(([, a = ""], [, b = ""]) => a.length - b.length);
-  const links = cache === undefined
-    ? []
-    : cached.map((name) => [`${cache}/${name}`, `${CACHE}/${name}`]);
+    ...readable.map((path) => ["--ro-bind-try", path] as const),
+    ...writable.map((path) => ["--bind", path] as const),
+  ].filter(([how, path]) =>
+    how === "--bind" ||
+    !granted.some((other) => other !== path && isInside(path, other)) &&
+      !writable.includes(path)
+  ).toSorted(([, a], [, b]) => a.length - b.length)
+    .flatMap(([how, path]) => [how, path, path]);
+  const links = cache === undefined ? [] : cached.flatMap((name) => [
+    "--ro-bind-try",
+    `${cache}/${name}`,
+    `${CACHE}/${name}`,
+  ]);
   const words = [
     ...UNSHARE,
     ...hosts ? ["--share-net"] : [],
-    // A larger directory is mounted first.
-    ...binds.filter(([, path]) => path === "/").flatMap(bind),
+    ...binds,
     "--proc",
     "/proc",
     "--dev",
     "/dev",
-    "--tmpfs",
-    "/tmp",
-    ...binds.filter(([, path]) => path !== "/").flatMap(bind),
     "--dir",
     CACHE,
-    ...links.flatMap(([from = "", to = ""]) => ["--ro-bind-try", from, to]),
+    ...links,
     "--setenv",
     "TMPDIR",
-    "/tmp",
+    MEMORY,
     "--setenv",
     "DENO_DIR",
     CACHE,
@@ -112,16 +118,11 @@ export async function makeWall(
     return [
       ...words,
       ...socket === undefined ? [] : ["--ro-bind", socket, socket],
-      // The root, and each folder that leads to a mount.
       "--remount-ro",
       "/",
       "--",
     ];
   };
-}
-
-function bind([how = "", path = ""]: string[]): string[] {
-  return [how, path, path];
 }
 
 async function requirePath(path: string): Promise<void> {
@@ -196,8 +197,12 @@ function notSupported(why: string, cause?: unknown): Error {
 /** Sends a signal to the grandchild of a process: `bwrap` has one process of its own inside. */
 const KILL = `
 p=$1
-for _ in 1 2; do read -r p _ <"/proc/$p/task/$p/children" || exit; done
-kill -s "$2" "$p"
+for _ in 1 2; do
+  # There is no newline at the end.
+  read -r child _ <"/proc/$p/task/$p/children"
+  p=$child
+done
+[ -n "$p" ] && kill -s "$2" "$p"
 `;
 
 /**

@@ -102,12 +102,13 @@ export async function hear(
     });
     return await Array.fromAsync(child.channel);
   } catch (error) {
-    if (error instanceof ConnectError) return [];
+    const { NotCapable } = Deno.errors;
+    if (error instanceof ConnectError || error instanceof NotCapable) return [];
     throw error;
   }
 }
 
-/** Why a module was not started. */
+/** Why a module is refused before it is started. */
 export async function refusal(
   specifier: string | URL,
   options: SpawnModuleOptions<string> = {},
@@ -119,7 +120,7 @@ export async function refusal(
         stderr: "null",
         ...options,
       }),
-    ConnectError,
+    Deno.errors.NotCapable,
   );
   return error.message;
 }
