@@ -33,7 +33,7 @@ export async function makeDirectory(parent?: string): Promise<string> {
   try {
     checkOwners(directory);
   } catch (error) {
-    Deno.removeSync(directory);
+    removeByName(directory);
     throw withDirectoryContext(parent ?? parentOf(directory), error);
   }
   if (directories.size === 0) addEventListener("unload", removeAll);

@@ -247,6 +247,7 @@ async function planSandbox<In, Out>(
     cwd,
   });
   const cache = denoDir(env);
+  const isForeign = options.uid !== undefined || options.gid !== undefined;
   const cached = npmCache ? ["remote", "npm"] : ["remote"];
   const code = url.protocol !== "file:" ? [] : await findCode(url, {
     flags: [...configuration.flags, ...resolutionFlags(denoArgs)],
@@ -297,6 +298,7 @@ async function planSandbox<In, Out>(
         cwd,
         cache,
         cached,
+        isForeign,
       }),
     };
   }
@@ -317,7 +319,7 @@ async function planSandbox<In, Out>(
     directory: options.directory,
     links: cached,
     reach,
-    isForeign: options.uid !== undefined || options.gid !== undefined,
+    isForeign,
   });
   return {
     flags: [...flags, ...denyWriting(own, write)],

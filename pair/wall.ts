@@ -44,6 +44,8 @@ export interface WallOptions {
   /** The parent's cache, and the names in it that are to be there. */
   readonly cache: string | undefined;
   readonly cached: readonly string[];
+  /** Whether the child is another user. */
+  readonly isForeign: boolean;
 }
 
 /** The program that is the wall. */
@@ -56,7 +58,7 @@ export const WALL = "bwrap";
  * @throws {Deno.errors.NotFound} If a path to write to is not there.
  */
 export async function makeWall(
-  { files, grants, cwd = ".", cache, cached }: WallOptions,
+  { files, grants, cwd = ".", cache, cached, isForeign }: WallOptions,
 ): Promise<(address?: Address) => string[]> {
   const libraries = await findLibraries();
   const directory = absolutePath(cwd instanceof URL ? fileURLToPath(cwd) : cwd);
@@ -84,32 +86,20 @@ export async function makeWall(
       !writable.includes(path)
   ).toSorted(([, a], [, b]) => a.length - b.length)
     .flatMap(([how, path]) => [how, path, path]);
-  const links = cache === undefined ? [] : cached.flatMap((name) => [
-    "--ro-bind-try",
-    `${cache}/${name}`,
-    `${CACHE}/${name}`,
-  ]);
+  const links = cached.map((name) => [`${cache}/${name}`, `${CACHE}/${name}`])
+    .filter(([path = ""]) => cache !== undefined && isOpen(path, isForeign));
   const words = [
     ...UNSHARE,
     ...hosts ? ["--share-net"] : [],
     ...binds,
-    "--proc",
-    "/proc",
-    "--dev",
-    "/dev",
-    "--dir",
-    CACHE,
-    ...links,
-    "--setenv",
-    "TMPDIR",
-    MEMORY,
-    "--setenv",
-    "DENO_DIR",
-    CACHE,
-    "--dir",
-    directory,
-    "--chdir",
-    directory,
+    ...["--proc", "/proc"],
+    ...["--dev", "/dev"],
+    ...["--dir", CACHE],
+    ...links.flatMap((link) => ["--ro-bind-try", ...link]),
+    ...["--setenv", "TMPDIR", MEMORY],
+    ...["--setenv", "DENO_DIR", CACHE],
+    ...["--dir", directory],
+    ...["--chdir", directory],
   ];
   return (address) => {
     const socket = address !== undefined && "path" in address
@@ -123,6 +113,19 @@ export async function makeWall(
       "--",
     ];
   };
+}
+
+/** Whether a path can be reached: `bwrap` fails for another user who may not. */
+function isOpen(path: string, isForeign: boolean): boolean {
+  if (!isForeign) return true;
+  try {
+    for (let place = path; place !== "/"; place = dirname(place)) {
+      if (!((Deno.statSync(place).mode ?? 0) & 0o001)) return false;
+    }
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 async function requirePath(path: string): Promise<void> {
@@ -152,28 +155,24 @@ async function tryWall(): Promise<string[]> {
   if (Deno.build.os !== "linux") {
     throw notSupported("bubblewrap exists on Linux only");
   }
-  const output = await new Deno.Command(WALL, {
+  const command = new Deno.Command(WALL, {
     args: [
       ...UNSHARE,
-      "--ro-bind",
-      "/",
-      "/",
-      "--proc",
-      "/proc",
-      "--dev",
-      "/dev",
-      "--setenv",
-      "LD_TRACE_LOADED_OBJECTS",
-      "1",
-      "--",
-      deno,
-      "--version",
+      ...["--ro-bind", "/", "/"],
+      ...["--proc", "/proc"],
+      ...["--dev", "/dev"],
+      ...["--setenv", "LD_TRACE_LOADED_OBJECTS", "1"],
+      ...["--", deno, "--version"],
     ],
     stdin: "null",
-  }).output().catch((error) => {
+  });
+  let output;
+  try {
+    output = await command.output();
+  } catch (error) {
     if (!(error instanceof Deno.errors.NotFound)) throw error;
     throw notSupported("there is no program bwrap: install bubblewrap", error);
-  });
+  }
   const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
   if (!output.success) {
     throw notSupported(
