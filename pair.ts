@@ -255,7 +255,12 @@ export async function spawnModule<In, Out>(
   const { planModule } = await loadSandbox();
   const plan = await planModule(specifier, options);
   const { start } = await loadStart();
-  return await start(plan.command, plan.options, plan.hooks);
+  try {
+    return await start(plan.command, plan.options, plan.hooks);
+  } catch (error) {
+    await plan.hooks.discard?.();
+    throw error;
+  }
 }
 
 /**

@@ -8,8 +8,10 @@ import { absolutePath } from "./permissions.ts";
 /** How `deno run` is told. */
 export interface Configuration {
   readonly flags: readonly string[];
-  /** What is to be said when the module imports what cannot be resolved. */
+  /** What an error says if an import cannot be resolved. */
   readonly hint: string;
+  /** Files and directories that Deno reads for it. */
+  readonly files: readonly string[];
 }
 
 /** A directory that holds a configuration, and what of it matters here. */
@@ -21,6 +23,8 @@ interface Place {
   readonly nodeModulesDir: unknown;
   /** Patterns of the directories that share this configuration. */
   readonly members: readonly string[];
+  /** Files that belong to it, as far as they are there, and directories of linked packages. */
+  readonly files: readonly string[];
 }
 
 const CONFIG_NAMES = ["deno.json", "deno.jsonc"];
@@ -73,6 +77,10 @@ export async function findConfiguration(
   return {
     flags: [...flags, `--node-modules-dir=${mode}`],
     hint: hints.join("; "),
+    files: places.flatMap(({ files, directory }) => [
+      ...files,
+      ...mode === "manual" ? [resolve(directory, "node_modules")] : [],
+    ]),
   };
 }
 
@@ -161,6 +169,25 @@ function toRegExp(pattern: string): RegExp {
   return new RegExp(`^${source}$`);
 }
 
+/** The directories that a pattern stands for, with `*` for any name. */
+function expand(directory: string, pattern: string): string[] {
+  let found = [directory];
+  for (const name of pattern.split("/")) {
+    found = found.flatMap((path) =>
+      name.includes("*")
+        ? subdirectories(path).map((name) => resolve(path, name))
+        : [resolve(path, name)]
+    );
+  }
+  return found;
+}
+
+function subdirectories(path: string): string[] {
+  if (!mayRead(path)) return [];
+  return Array.from(Deno.readDirSync(path))
+    .filter(({ isDirectory }) => isDirectory).map(({ name }) => name);
+}
+
 /** Whether Deno takes packages from `node_modules`, and leaves it as it stands. */
 function isManual(places: readonly Place[]): boolean {
   // The workspace's has the last word.
@@ -202,16 +229,26 @@ async function placeOf(
   const packagePath = resolve(directory, PACKAGE_NAME);
   const hasPackage = !environment("DENO_NO_PACKAGE_JSON") &&
     isReadable(packagePath);
-  const { nodeModulesDir, workspace } = config === undefined
+  const { nodeModulesDir, workspace, links, importMap } = config === undefined
     ? {}
     : await readObject(config);
   const { workspaces } = hasPackage ? await readObject(packagePath) : {};
+  const members = [...patternsOf(workspace), ...patternsOf(workspaces)];
   return {
     directory,
     config,
     hasPackage,
     nodeModulesDir,
-    members: [...patternsOf(workspace), ...patternsOf(workspaces)],
+    members,
+    files: [
+      ...config === undefined ? [] : [config],
+      ...typeof importMap === "string" ? [resolve(directory, importMap)] : [],
+      ...patternsOf(links).map((path) => resolve(directory, path)),
+      ...[directory, ...members.flatMap((path) => expand(directory, path))]
+        .flatMap((path) =>
+          [...CONFIG_NAMES, PACKAGE_NAME].map((name) => resolve(path, name))
+        ),
+    ],
   };
 }
 

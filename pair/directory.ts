@@ -5,11 +5,15 @@ import { isHeld } from "./environment.ts";
 /** Bytes that `sockaddr_un.sun_path` holds before its final zero byte. */
 const MAX_PATH_LENGTH = Deno.build.os === "linux" ? 107 : 103;
 
-/** Bits of a mode: whoever is not the owner may write. */
-const OTHERS_WRITE = 0o022;
+/** Bits of a mode: the group, and everybody, may write. */
+const GROUP_WRITES = 0o020;
+const ALL_WRITE = 0o002;
 
 /** Bit of a mode: in this directory only the owner of a file may replace it. */
 const STICKY = 0o1000;
+
+/** The owner of what belongs to nobody in a user namespace, such as the system's own files. */
+const OVERFLOW_UID = 65_534;
 
 /** Names that a directory's sockets have: the channel's, and the one for descriptors. */
 const SOCKET_NAMES = ["s", "d"];
@@ -26,6 +30,12 @@ export async function makeDirectory(parent?: string): Promise<string> {
   const directory = parent === undefined
     ? await makeDefaultDirectory()
     : await makeDirectoryIn(parent);
+  try {
+    checkOwners(directory);
+  } catch (error) {
+    removeByName(directory);
+    throw withDirectoryContext(parent ?? parentOf(directory), error);
+  }
   if (directories.size === 0) addEventListener("unload", removeAll);
   directories.add(directory);
   return directory;
@@ -90,10 +100,8 @@ function temporaryDirectory(): string | undefined {
 }
 
 /**
- * Let another user connect to the sockets in a directory: they become its own, the directory
- * never does. Nobody else can act there before.
- *
- * @throws {Deno.errors.PermissionDenied} If somebody else could replace the directory.
+ * Let another user connect to the sockets in a directory. The sockets are given to that user, the
+ * directory is not, and no other user can act there before.
  */
 export async function letIn(
   directory: string,
@@ -102,7 +110,6 @@ export async function letIn(
   const { uid = null, gid = null } = user;
   if (uid === null && gid === null) return;
   try {
-    await checkOwners(directory);
     for (const { name } of Deno.readDirSync(directory)) {
       await Deno.chmod(`${directory}/${name}`, 0o600);
       await Deno.chown(`${directory}/${name}`, uid, gid);
@@ -113,15 +120,25 @@ export async function letIn(
   }
 }
 
-/** Who may write where a directory lies, or owns that place, could replace the directory. */
-async function checkOwners(directory: string) {
-  const { uid: ownUid } = await Deno.stat(directory);
+/**
+ * Check the directories above one of ours, as far as this process may: anyone who can write there,
+ * or owns them, could replace it.
+ *
+ * @throws {Deno.errors.PermissionDenied} If another user could.
+ */
+function checkOwners(directory: string) {
+  const { uid: ownUid } = Deno.statSync(directory);
   for (let path = directory; path !== "/";) {
     path = parentOf(path);
-    const { uid, mode } = await Deno.stat(path);
-    const isOpen = (mode ?? 0) & OTHERS_WRITE && !((mode ?? 0) & STICKY);
-    const isForeign = uid !== 0 && uid !== ownUid;
-    if (!isOpen && !isForeign) continue;
+    // Avoid a permission prompt.
+    if (!isHeld({ name: "read", path })) return;
+    const { uid, gid, mode } = Deno.statSync(path);
+    if (mode === null) return;
+    // The group of a user's own name has no other member.
+    const isOpen = mode & ALL_WRITE ||
+      mode & GROUP_WRITES && gid !== 0 && gid !== ownUid;
+    const isForeign = ![0, ownUid, OVERFLOW_UID].includes(uid);
+    if (!isForeign && (!isOpen || mode & STICKY)) continue;
     throw new Deno.errors.PermissionDenied(
       isForeign
         ? `"${path}" belongs to user ${uid}, who could replace what is there`
@@ -177,7 +194,14 @@ function removeByName(directory: string) {
 
 /** At the end of this process there is no time to wait. */
 function removeAll() {
-  for (const directory of directories) removeByName(directory);
+  for (const directory of directories) {
+    removeByName(directory);
+    try {
+      Deno.removeSync(directory, { recursive: true });
+    } catch {
+      // It has been removed, or cannot be.
+    }
+  }
 }
 
 export function socketPath(directory: string): string {

@@ -12,6 +12,9 @@ export const PORT_VARIABLE = "SOCKETPAIR_PORT";
 export const TOKEN_VARIABLE = "SOCKETPAIR_TOKEN";
 export const DEBUG_VARIABLE = "SOCKETPAIR_DEBUG";
 
+/** Deno asks the socket that this names for permissions, and ignores its flags. */
+export const BROKER_VARIABLE = "DENO_PERMISSION_BROKER_PATH";
+
 /** Where a parent listens: the path of a socket, or a port on 127.0.0.1. */
 export type Address = { readonly path: string } | { readonly port: number };
 

@@ -12,6 +12,13 @@ export interface LaunchHooks {
    * no address if it is connected by its standard input and output.
    */
   argsFor?(address?: Address): string[];
+  /** Start the process, in place of `Deno.Command`. */
+  launch?(
+    command: string | URL,
+    options: Deno.CommandOptions,
+  ): Deno.ChildProcess;
+  /** Called if the start fails, whether or not there was a process. */
+  discard?: (() => Promise<void>) | undefined;
   /** Called when the child has started; resolves when it has exited and nothing is left to do. */
   onStart?(process: Deno.ChildProcess, exited: Promise<void>): Promise<void>;
 }

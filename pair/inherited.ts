@@ -30,35 +30,29 @@ shift
 exec "$0" "$@"
 `;
 
-/** A program, and its first arguments. */
-export interface Program {
-  readonly command: string;
-  readonly args: readonly string[];
-}
-
 /**
  * Make of a program one that closes the descriptors that it would inherit.
  *
- * @param command The program.
+ * @param words The program, and its first arguments.
  * @param inherited The descriptors; `null` where they cannot be seen.
  * @param works Whether a shell can be started.
  * @throws {Deno.errors.NotSupported} If there are some that cannot be closed.
  */
 export function withoutInherited(
-  command: string,
+  words: readonly string[],
   inherited = inheritedDescriptors(),
   works = isWorking,
-): Program {
-  const direct = { command, args: [] };
-  if (inherited?.length === 0) return direct;
+): readonly string[] {
+  if (inherited?.length === 0) return words;
   const shell = inherited?.some(({ number }) => number > 9) ? BASH : SH;
   if (works(shell)) {
     // Privileged: functions in the environment are no commands.
     const flags = shell === BASH ? ["-p"] : [];
-    return { command: shell, args: [...flags, "-c", SCRIPT, command, SCRIPT] };
+    const [program = "", ...args] = words;
+    return [shell, ...flags, "-c", SCRIPT, program, SCRIPT, ...args];
   }
   // There may be none.
-  if (inherited === null) return direct;
+  if (inherited === null) return words;
   const names = inherited.map(({ number, what }) => `${number} (${what})`);
   throw new Deno.errors.NotSupported(
     `Cannot spawn module: it could use the descriptors that this process was started with, ${

@@ -156,15 +156,46 @@ export interface SpawnModuleOptions<In, Out = In>
    */
   stderr?: "piped" | "inherit" | "null" | undefined;
   /**
-   * What the child may do besides using its socket and reading its own directory.
-   * `"inherit"` passes on each kind of permission that the parent holds in full, and
-   * nothing of the others. What is granted may hold no symbolic link that leads out of it
-   * or up. `read` and `write` on the same directory are access to all files of the user:
-   * by `node:wasi` a module can make any link there.
+   * What the child may do besides using its socket and reading its own code: the files in its
+   * directory or below that it imports by literal specifiers. A file that it reads while it runs,
+   * imports as JSON, text or bytes, or by a computed specifier, or starts as a Worker, has to be
+   * granted by `read`.
+   *
+   * `"inherit"` passes on each kind of permission that the parent holds in full, and nothing of
+   * the others. Directories that are granted may hold no symbolic link that leads out or up.
+   * Without a wall, `read` and `write` on the same directory give access to all files of the
+   * user, because `node:wasi` can make any link there.
    *
    * @default {"none"}
    */
   permissions?: Deno.PermissionOptions | undefined;
+  /**
+   * Put the module behind a second wall, made by the system: Linux, with `bwrap` of bubblewrap
+   * installed. Nothing exists there but Deno, the files that the module may read or write, and its
+   * socket: no other process, no network unless `net` grants some.
+   *
+   * @default {none: Deno's permissions alone}
+   */
+  wall?: "bubblewrap" | undefined;
+  /**
+   * Let the module import npm packages from Deno's cache. Without a wall this opens **every file
+   * that the user can read**, because Deno does not check paths that climb out of its cache
+   * (`%2F..`); behind a wall it opens the packages in the cache, read-only.
+   *
+   * @default {false}
+   */
+  npmCache?: boolean | undefined;
+  /**
+   * A command and its arguments that come before `deno`'s, to start the child by: one that sets
+   * something for its process and then becomes the program that its last arguments name, such as
+   * `["prlimit", "--cpu=10"]`, `["nice"]` or `["systemd-run", "--user", "--scope"]`.
+   *
+   * Signals go to the launcher's process, so a launcher that starts the child as a process of
+   * its own has to pass them on.
+   *
+   * @default {[]}
+   */
+  launcher?: string[] | undefined;
   /**
    * Further flags for `deno run`, after those of {@linkcode spawnModule}. A `--config` or
    * `--no-config` there replaces the parent's configuration, the nearest `deno.json` or

@@ -4,6 +4,7 @@ import { resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import {
   type Address,
+  BROKER_VARIABLE,
   DEBUG_VARIABLE,
   isHeld,
   log,
@@ -82,6 +83,7 @@ export function permissionFlags(grants: Grants, address?: Address): string[] {
     }
     : { net: [`127.0.0.1:${address.port}`] };
   socket.env = address ? [PATH_VARIABLE, PORT_VARIABLE, TOKEN_VARIABLE] : [];
+  socket.env.push(BROKER_VARIABLE);
   if (log) socket.env.push(DEBUG_VARIABLE);
   return PERMISSION_NAMES.flatMap((name) => {
     const granted = grants[name] ?? [];

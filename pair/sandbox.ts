@@ -1,18 +1,14 @@
-/** How a module is started in a process that may do no more than it was granted. */
+/** Starts a module in a process that may do no more than it was granted. */
 
 import { dirname } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { findConfiguration } from "./configuration.ts";
-import {
-  type Address,
-  environment,
-  isHeld,
-  log,
-  messageOf,
-} from "./environment.ts";
+import { denoDir, makeDenoDir, removeDenoDir } from "./deno_dir.ts";
+import { type Address, BROKER_VARIABLE, isHeld } from "./environment.ts";
+import { findCode } from "./graph.ts";
 import type { LaunchHooks } from "./hooks.ts";
 import { withoutInherited } from "./inherited.ts";
-import { isAbsence, type Scope } from "./links.ts";
+import { isAbsence, isInside, realPathOf, refuseLinks } from "./links.ts";
 import type { SpawnModuleOptions, SpawnOptions } from "./options.ts";
 import {
   absolutePath,
@@ -22,10 +18,14 @@ import {
   permissionFlags,
 } from "./permissions.ts";
 import { LineCopy } from "./pipes.ts";
-import { startModule } from "./sandboxed_start.ts";
+import { type ModuleStart, startModule } from "./sandboxed_start.ts";
+import { makeWall, seeThrough, WALL } from "./wall.ts";
 
-/** The floors of this package: a file and a folder of that name each. */
-const FLOORS = ["framing", "channel", "pair", "descriptors"];
+/** The layers of this package: a file and a folder of that name each. */
+const LAYERS = ["framing", "channel", "pair", "descriptors", "jsonrpc"];
+
+/** How long Deno may take to find the module's files, in ms. */
+const GRAPH_TIMEOUT = 30_000;
 
 /** What `start()` is given for a module. */
 interface Plan<In, Out> {
@@ -34,72 +34,139 @@ interface Plan<In, Out> {
   readonly hooks: LaunchHooks;
 }
 
+/** How `deno` is run. */
+interface Program {
+  readonly flags: readonly string[];
+  readonly grants: Grants;
+  readonly env: Record<string, string>;
+  readonly main: string;
+  /** Arguments of the wall. */
+  readonly wall?: ((address?: Address) => readonly string[]) | undefined;
+  /** Remove what was made for the child. */
+  readonly dispose?: (() => Promise<void>) | undefined;
+}
+
 /** Turn what `spawnModule()` is given into what `start()` is. */
 export async function planModule<In, Out>(
   specifier: string | URL,
   options: SpawnModuleOptions<In, Out>,
 ): Promise<Plan<In, Out>> {
-  const { args = [], denoArgs = [], permissions = "none" } = options;
+  const { args = [], denoArgs = [], launcher = [], permissions = "none" } =
+    options;
+  checkOptions(options);
+  const url = resolveSpecifier(specifier);
+  const grants = grantsOf(permissions);
+  // What is wrong with the options is reported first.
+  permissionFlags(grants);
+  requireFile(url);
+  const isWalled = options.wall !== undefined;
+  const isTrusted = permissions === "inherit" && !isWalled &&
+    grantsEverything(grants);
+  const words = [...launcher, isWalled ? WALL : Deno.execPath()];
+  const [command = "", ...commandArgs] = isTrusted
+    ? words
+    : withoutInherited(words);
+  const program = isTrusted
+    ? await planTrusted(url, grants, options)
+    : await planSandbox(url, grants, options);
   const isOverStdio = options.transport === "stdio";
+  return {
+    command,
+    options: {
+      ...options,
+      env: { ...options.env, ...program.env },
+      // Nothing behind the wall outlives the child, so that there is no group to signal.
+      detached: isWalled ? false : options.detached,
+      stdout: options.stdout ?? (isOverStdio ? undefined : "piped"),
+      stderr: options.stderr ?? "piped",
+    },
+    hooks: {
+      module: url.href,
+      argsFor: (address) => [
+        ...commandArgs,
+        ...program.wall === undefined
+          ? []
+          : [...program.wall(address), Deno.execPath()],
+        "run",
+        "--no-prompt",
+        ...program.flags,
+        ...permissionFlags(program.grants, address),
+        ...denoArgs,
+        program.main,
+        ...args,
+      ],
+      launch(_command, processOptions) {
+        const detached = options.detached ?? false;
+        try {
+          const process = startProcess(command, isTrusted, {
+            ...processOptions,
+            detached,
+          });
+          return isWalled ? seeThrough(process) : process;
+        } catch (error) {
+          // The caller knows of no shell.
+          if (error instanceof Error) {
+            error.message = error.message.replaceAll(command, words[0] ?? "");
+          }
+          throw error;
+        }
+      },
+      discard: program.dispose,
+      async onStart(process, exited) {
+        await copyOutput(process, exited, options);
+        await exited;
+        await program.dispose?.();
+      },
+    },
+  };
+}
+
+function checkOptions<In, Out>(
+  { denoArgs = [], wall, transport }: SpawnModuleOptions<In, Out>,
+): void {
   const all = denoArgs.find((arg) => arg === "-A" || arg === "--allow-all");
   if (all !== undefined) {
     throw new TypeError(
       `Cannot use ${all} in denoArgs: use permissions: "inherit" or an object`,
     );
   }
-  const url = resolveSpecifier(specifier);
-  const grants = grantsOf(permissions);
-  const isTrusted = permissions === "inherit" && grantsEverything(grants);
-  const origin = isTrusted ? undefined : newOrigin();
-  const { flags, env, main } = origin === undefined
-    ? await planTrusted(url, { denoArgs, cwd: options.cwd })
-    : await planSandbox(url, grants, {
-      origin,
-      denoArgs,
-      cwd: options.cwd,
-      isOverStdio,
-    });
-  const program = isTrusted
-    ? { command: Deno.execPath(), args: [] }
-    : withoutInherited(Deno.execPath());
-  // Else another current directory, or clearEnv, would lead away from it.
-  const cache = denoDirectory(options.env);
-  const ownEnv: Record<string, string> = cache === undefined
-    ? {}
-    : { DENO_DIR: absolutePath(cache) };
-  const argsFor = (address?: Address) => {
-    const granted = permissionFlags(grants, address);
-    // What is wrong with the options is said first.
-    requireFile(url);
-    return [
-      ...program.args,
-      "run",
-      "--no-prompt",
-      ...flags,
-      ...granted,
-      ...denoArgs,
-      main,
-      ...args,
-    ];
-  };
-  return {
-    command: program.command,
-    options: {
-      ...options,
-      env: { ...options.env, ...ownEnv, ...env },
-      stdout: options.stdout ?? (isOverStdio ? undefined : "piped"),
-      stderr: options.stderr ?? "piped",
-    },
-    hooks: {
-      module: url.href,
-      argsFor,
-      async onStart(process, exited) {
-        await copyOutput(process, exited, options);
-        await exited;
-        if (origin !== undefined) await removeStorage(origin, options.env);
-      },
-    },
-  };
+  if (wall === undefined) return;
+  if (wall !== "bubblewrap") {
+    throw new TypeError(`Cannot use wall: "${wall}" is not "bubblewrap"`);
+  }
+  if (transport === "tcp") {
+    throw new TypeError(
+      'Cannot use transport: "tcp" with a wall: the child has a network of its own: use "unix"',
+    );
+  }
+}
+
+/**
+ * Start a process. `"null"` would give it the device itself, and a module of root could change the
+ * mode, owner and times of that.
+ */
+function startProcess(
+  command: string,
+  isTrusted: boolean,
+  options: Deno.CommandOptions,
+): Deno.ChildProcess {
+  if (isTrusted) return new Deno.Command(command, options).spawn();
+  const { stdin, stdout, stderr } = options;
+  const pipe = (stream: Deno.CommandOptions["stdin"]) =>
+    stream === "null" ? "piped" : stream ?? "inherit";
+  const process = new Deno.Command(command, {
+    ...options,
+    stdin: pipe(stdin),
+    stdout: pipe(stdout),
+    stderr: pipe(stderr),
+  }).spawn();
+  const ends = [
+    ...stdin === "null" ? [process.stdin.close()] : [],
+    ...stdout === "null" ? [process.stdout.pipeTo(new WritableStream())] : [],
+    ...stderr === "null" ? [process.stderr.pipeTo(new WritableStream())] : [],
+  ];
+  for (const end of ends) end.catch(() => {});
+  return process;
 }
 
 /** What the options say nothing of is copied line by line. */
@@ -130,7 +197,7 @@ function resolveSpecifier(specifier: string | URL): URL {
 function requireFile(url: URL): void {
   if (url.protocol !== "file:") return;
   const path = fileURLToPath(url);
-  // Nobody is to be asked for it.
+  // Avoid a permission prompt.
   if (!isHeld({ name: "read", path })) return;
   try {
     Deno.statSync(path);
@@ -144,101 +211,165 @@ function requireFile(url: URL): void {
 }
 
 /** Plan the start of a module that may do everything: it is the main module itself. */
-async function planTrusted(
+async function planTrusted<In, Out>(
   url: URL,
-  options: { denoArgs: string[]; cwd: string | URL | undefined },
-) {
-  const { denoArgs, cwd } = options;
+  grants: Grants,
+  { denoArgs = [], cwd, env }: SpawnModuleOptions<In, Out>,
+): Promise<Program> {
   const { flags } = await findConfiguration(denoArgs, { mayWrite: false, cwd });
-  return { flags, env: {}, main: url.href };
+  return { flags, grants, env: cacheVariable(denoDir(env)), main: url.href };
+}
+
+/** Otherwise another current directory, or `clearEnv`, would lead away from the cache. */
+function cacheVariable(cache: string | undefined): Record<string, string> {
+  return cache === undefined ? {} : { DENO_DIR: cache };
 }
 
 /**
- * Plan the start of a module that is not trusted with everything; `grants` is completed.
+ * Plan the start of a module that is not trusted with everything.
  *
  * Deno's permissions bind a module once it runs, not how it is loaded, and its flags have
  * gaps. So a `data:` module has {@linkcode startModule} import it through a variable: then
  * Deno checks each local file of its graph, and ignores configuration beside it. And each
  * flag here closes a way out that was tried (tests/pair/sandbox).
  */
-async function planSandbox(
+async function planSandbox<In, Out>(
   url: URL,
-  grants: Grants,
-  { origin, denoArgs, cwd, isOverStdio }: {
-    origin: string;
-    denoArgs: string[];
-    cwd: string | URL | undefined;
-    isOverStdio: boolean;
-  },
-) {
+  granted: Grants,
+  options: SpawnModuleOptions<In, Out>,
+): Promise<Program> {
+  const { denoArgs = [], cwd, env = {}, npmCache = false, wall } = options;
+  const grants = { ...granted };
+  const { read = [], write = [] } = grants;
   const configuration = await findConfiguration(denoArgs, {
-    // Who may read everything gains nothing by it.
-    mayWrite: grants.read !== true &&
-      (grants.write === true || Boolean(grants.write?.length)),
+    // With permission to read everything, there is nothing to gain.
+    mayWrite: read !== true && (write === true || write.length > 0),
     cwd,
   });
-  const directory = url.protocol === "file:"
-    ? dirname(fileURLToPath(url))
-    : undefined;
-  let scope = scopeOf(grants, directory);
-  if (scope !== undefined) grants.read = [...scope.read];
-  if (scope?.read.includes("/")) scope = undefined;
-  // To look for links; the start gives it up before it imports the module.
-  if (scope !== undefined && Deno.build.os !== "windows") {
-    grants.read = [...scope.read, "/"];
-  }
+  const cache = denoDir(env);
+  const isForeign = options.uid !== undefined || options.gid !== undefined;
+  const cached = npmCache ? ["remote", "npm"] : ["remote"];
+  const code = url.protocol !== "file:" ? [] : await findCode(url, {
+    flags: [...configuration.flags, ...resolutionFlags(denoArgs)],
+    cwd,
+    // --no-remote does not keep it from the registry of npm.
+    env: { ...env, ...cacheVariable(cache), ...deadProxies() },
+    timeout: GRAPH_TIMEOUT,
+    signal: options.signal,
+  });
+  const files = [...code, ...ownFiles()];
+  if (read !== true) grants.read = [...read, ...files];
   // --cached-only lets `import(url, { with: { type: "text" } })` fetch from everywhere.
   const hosts = [url.href, import.meta.url].flatMap(remoteHost);
   if (grants.import !== true) {
     grants.import = [...grants.import ?? [], ...new Set(hosts)];
   }
   const noImport = grants.import !== true && grants.import.length === 0;
-  const start = JSON.stringify(import.meta.resolve("./sandboxed_start.ts"));
-  const module = JSON.stringify({
-    specifier: url.href,
-    scope,
-    hint: configuration.hint,
-    isOverStdio,
+  const flags = [
+    "--cached-only",
+    "--no-lock",
+    ...configuration.flags,
+    "--vendor=false",
+    // Storing it takes time, and the next child has another cache.
+    "--no-code-cache",
+    ...noImport ? ["--deny-import"] : [],
+  ];
+  const variables = {
+    // An exporter of telemetry opens connections and reads files.
+    OTEL_DENO: "false",
+    DENO_CACHE_DB_MODE: "memory",
+    DENO_KV_DB_MODE: "memory",
+    // Compiled code is stored at a path that the module can have lead anywhere.
+    DENO_EMIT_CACHE_MODE: "disable",
+    DENO_NO_UPDATE_CHECK: "1",
+    // A host that may be imported from is otherwise one to send requests to.
+    ...(noImport || grants.net === true ? {} : deadProxies(grants.net)),
+  };
+  const main = mainOf(url, configuration.hint, options);
+  if (wall !== undefined) {
+    return {
+      flags,
+      grants,
+      env: variables,
+      main,
+      wall: await makeWall({
+        files: [...files, ...configuration.files],
+        grants: granted,
+        cwd,
+        cache,
+        cached,
+        isForeign,
+      }),
+    };
+  }
+  const directory = url.protocol === "file:"
+    ? [dirname(fileURLToPath(url))]
+    : [];
+  const readable = read === true ? ["/"] : read;
+  const writable = write === true ? ["/"] : write;
+  // With permission to read everything, there is nothing to gain.
+  const reach = readable.includes("/") ? [] : [
+    ...directory,
+    ...readable,
+    ...write === true ? [] : write,
+  ];
+  for (const path of new Set(reach)) await refuseLinks(path, writable);
+  const own = await makeDenoDir({
+    cache,
+    directory: options.directory,
+    links: cached,
+    reach,
+    isForeign,
   });
-  const code = `import { ${startModule.name} } from ${start};
-await ${startModule.name}(${module});`;
   return {
-    flags: [
-      "--cached-only",
-      "--no-lock",
-      ...configuration.flags,
-      "--vendor=false",
-      // A module can have code cached under the name of any file, for whoever loads that.
-      "--no-code-cache",
-      // Otherwise the parent's localStorage and caches are the child's.
-      `--location=${origin}/`,
-      ...noImport ? ["--deny-import"] : [],
-    ],
-    env: {
-      // An exporter of telemetry opens connections and reads files.
-      OTEL_DENO: "false",
-      DENO_CACHE_DB_MODE: "memory",
-      DENO_KV_DB_MODE: "memory",
-      DENO_NO_UPDATE_CHECK: "1",
-      // A host that may be imported from is otherwise one to send requests to.
-      ...(noImport || grants.net === true ? {} : deadProxies(grants.net)),
-    },
-    main: `data:application/javascript,${encodeURIComponent(code)}`,
+    flags: [...flags, ...denyWriting(own, write)],
+    grants,
+    env: { ...variables, DENO_DIR: own },
+    main,
+    dispose: () => removeDenoDir(own),
   };
 }
 
-/** What a module may use, unless it may read everything. */
-function scopeOf(
-  { read = [], write = [] }: Grants,
-  directory: string | undefined,
-): Scope | undefined {
-  if (read === true) return;
-  const own = ownFiles();
-  return {
-    read: [...read, ...directory === undefined ? [] : [directory], ...own],
-    own,
-    write,
+/** The module that starts the other. */
+function mainOf<In, Out>(
+  url: URL,
+  hint: string,
+  { env = {}, transport, npmCache = false }: SpawnModuleOptions<In, Out>,
+): string {
+  const start = JSON.stringify(import.meta.resolve("./sandboxed_start.ts"));
+  const module: ModuleStart = {
+    specifier: url.href,
+    hint,
+    hasNpmCache: npmCache,
+    isOverStdio: transport === "stdio",
+    mayAskBroker: BROKER_VARIABLE in env,
   };
+  const code = `import { ${startModule.name} } from ${start};
+await ${startModule.name}(${JSON.stringify(module)});`;
+  return `data:application/javascript,${encodeURIComponent(code)}`;
+}
+
+/** Keep a module from its cache: below a directory `npm` there, Deno would check no path. */
+function denyWriting(directory: string, write: true | string[]): string[] {
+  if (write === true) return [];
+  const paths = write.filter((path) => isInside(directory, realPathOf(path)))
+    .map((path) => path + directory.slice(realPathOf(path).length));
+  return paths.length === 0
+    ? []
+    : [`--deny-write=${[directory, ...paths].join(",")}`];
+}
+
+/** The flags of the user that `deno info` needs to find the same files. */
+function resolutionFlags(denoArgs: readonly string[]): string[] {
+  return denoArgs.flatMap((arg, index) => {
+    if (/^(--config|-c|--import-map)$/.test(arg)) {
+      return [arg, denoArgs[index + 1] ?? ""];
+    }
+    const isNeeded =
+      /^(--config=|-c.|--import-map=|--no-config$|--node-modules-dir|--unstable-)/
+        .test(arg);
+    return isNeeded ? [arg] : [];
+  });
 }
 
 /** Proxies that let requests through to the hosts that were granted, and to no others. */
@@ -262,7 +393,7 @@ function deadProxies(granted: string[] = []): Record<string, string> {
 
 /** What a child imports of this package, if it is on this machine. */
 function ownFiles(): string[] {
-  return ["mod.ts", ...FLOORS.flatMap((name) => [`${name}.ts`, name])]
+  return ["mod.ts", ...LAYERS.flatMap((name) => [`${name}.ts`, name])]
     // import.meta.resolve() makes framing.ts of framing where imports may be sloppy.
     .map((name) => new URL(`../${name}`, import.meta.url))
     .filter(({ protocol }) => protocol === "file:")
@@ -281,60 +412,4 @@ function remoteHost(href: string): string[] {
       return ["jsr.io:443"];
   }
   return [];
-}
-
-/**
- * An origin that no other process has: what the module keeps for it in Deno's own directory, by
- * `localStorage` and `caches`, is of no use to anybody when the module has ended.
- */
-function newOrigin(): string {
-  return `http://${crypto.randomUUID()}.invalid`;
-}
-
-/**
- * Remove what is stored for an origin, where this process may.
- *
- * @param origin The origin.
- * @param env Variables that the child has besides those of this process.
- */
-async function removeStorage(
-  origin: string,
-  env: Record<string, string> = {},
-): Promise<void> {
-  const directory = denoDirectory(env);
-  if (directory === undefined) return;
-  const digest = await crypto.subtle.digest(
-    "SHA-256",
-    new TextEncoder().encode(origin),
-  );
-  const name = new Uint8Array(digest).toHex();
-  for (const kind of ["location_data", "location_data/web_cache"]) {
-    const path = `${directory}/${kind}/${name}`;
-    // Nobody is to be asked for it.
-    if (!isHeld({ name: "write", path })) continue;
-    try {
-      await Deno.remove(path, { recursive: true });
-    } catch (error) {
-      if (error instanceof Deno.errors.NotFound) continue;
-      log?.(`could not remove what a module has stored: ${messageOf(error)}`);
-    }
-  }
-}
-
-/**
- * Where Deno keeps what it caches, as far as this process knows.
- *
- * @param env Variables in place of those of this process.
- */
-function denoDirectory(
-  env: Record<string, string> = {},
-): string | undefined {
-  const variable = (name: string) => env[name] ?? environment(name);
-  const own = variable("DENO_DIR");
-  if (own) return own;
-  const home = variable("HOME");
-  if (Deno.build.os === "darwin") return home && `${home}/Library/Caches/deno`;
-  if (Deno.build.os === "windows") return;
-  const caches = variable("XDG_CACHE_HOME") || (home && `${home}/.cache`);
-  return caches && `${caches}/deno`;
 }

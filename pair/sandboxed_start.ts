@@ -3,6 +3,7 @@
 import type { Connection } from "../channel.ts";
 import {
   type Address,
+  BROKER_VARIABLE,
   connect,
   handOver,
   log,
@@ -15,29 +16,30 @@ import {
   writeAll,
   writeToken,
 } from "./environment.ts";
-import { refuseLinks, type Scope } from "./links.ts";
 
 // What the module could replace.
 const { exit } = Deno;
 
+/** The module, and what its start depends on. */
+export interface ModuleStart {
+  /** Its URL. */
+  specifier: string;
+  /** What an error says if an import cannot be resolved. */
+  hint: string;
+  /** Whether npm packages of Deno's cache are there. */
+  hasNpmCache: boolean;
+  isOverStdio: boolean;
+  /** Whether the caller has named a permission broker. */
+  mayAskBroker: boolean;
+}
+
 /**
- * Connect, look for links that lead out, give up all rights that the module is not to have, and
- * import it. So the socket's path is out of the module's reach, which could otherwise make a
- * directory of it.
- *
- * @param module Its URL, what it may use unless that is everything, and what to say if what
- * it imports cannot be resolved.
+ * Connect, give up the permissions that the module does not get, and import it. This keeps the
+ * socket's path from the module, which could otherwise make a directory there.
  */
-export async function startModule(
-  module: {
-    specifier: string;
-    scope?: Scope;
-    hint: string;
-    isOverStdio: boolean;
-  },
-): Promise<void> {
+export async function startModule(module: ModuleStart): Promise<void> {
   if (module.isOverStdio) {
-    confine(module.scope);
+    confine(module);
     await load(module);
     return;
   }
@@ -46,7 +48,7 @@ export async function startModule(
   await writeToken(conn, token.slice(0, -1));
   let isTaken = false;
   try {
-    confine(module.scope, address);
+    confine(module, address);
     const connection = new WatchedConnection(conn);
     handOver({
       conn: connection,
@@ -78,12 +80,14 @@ async function writeReason(
   }
 }
 
-/** Refuse links that lead out, and give up the rights that only this start needs. */
-function confine(scope?: Scope, address?: Address) {
-  if (scope !== undefined) {
-    refuseLinks(scope, address && directoryOf(address));
-    revokeReading();
+/** Refuse a permission broker, and give up the permissions that only this start needs. */
+function confine({ mayAskBroker }: ModuleStart, address?: Address) {
+  if (!mayAskBroker && Deno.env.get(BROKER_VARIABLE) !== undefined) {
+    throw new Deno.errors.NotCapable(
+      `Cannot start module: ${BROKER_VARIABLE} is set, and a broker would decide in place of its permissions: unset it, or name it in the option env`,
+    );
   }
+  Deno.permissions.revokeSync({ name: "env", variable: BROKER_VARIABLE });
   if (address === undefined) return;
   revokeSocket(address);
   for (const variable of [PATH_VARIABLE, PORT_VARIABLE, TOKEN_VARIABLE]) {
@@ -91,17 +95,37 @@ function confine(scope?: Scope, address?: Address) {
   }
 }
 
-/** Import the module; an error that a specifier cannot be resolved says what may help. */
-async function load({ specifier, hint }: { specifier: string; hint: string }) {
+/** What an error of {@linkcode load} means, and what may help. */
+const NOTES: readonly [RegExp, (module: ModuleStart) => string][] = [
+  [
+    /Requires read access/,
+    () =>
+      'without a grant a module may read the code that it imports from its own directory by literal specifiers; grant anything else by permissions: { read: ["..."] }',
+  ],
+  [
+    /npm package|npm:/,
+    ({ hasNpmCache }) =>
+      hasNpmCache
+        ? ""
+        : 'npm packages come from node_modules ("nodeModulesDir": "manual" in deno.json), or with npmCache: true from Deno\'s cache',
+  ],
+  [
+    /not a dependency|not prefixed with|in the node_modules|--cached-only|--sloppy-imports/,
+    ({ hint }) => hint,
+  ],
+];
+
+/** Import the module; an error says what may help. */
+async function load(module: ModuleStart) {
   try {
-    await import(specifier);
+    await import(module.specifier);
   } catch (error) {
-    if (
-      hint !== "" && error instanceof TypeError &&
-      /not a dependency|not prefixed with|in the node_modules|--cached-only|--sloppy-imports/
-        .test(error.message)
-    ) {
-      error.message += `\n  note: ${hint}`;
+    if (error instanceof Error) {
+      const { message } = error;
+      for (const [pattern, noteFor] of NOTES) {
+        const note = pattern.test(message) ? noteFor(module) : "";
+        if (note !== "") error.message += `\n  note: ${note}`;
+      }
     }
     throw error;
   }
@@ -168,23 +192,6 @@ class WatchedConnection implements Connection {
 
   unref(): void {
     this.#conn.unref();
-  }
-}
-
-function directoryOf(address: Address): string | undefined {
-  return "path" in address
-    ? address.path.slice(0, address.path.lastIndexOf("/"))
-    : undefined;
-}
-
-/** The right to read everything was for {@linkcode refuseLinks}; narrower ones stay. */
-function revokeReading() {
-  if (Deno.build.os === "windows") return;
-  const everything = { name: "read", path: "/" } as const;
-  if (Deno.permissions.revokeSync(everything).state === "granted") {
-    throw new Deno.errors.NotCapable(
-      "Cannot start module: it could read everything",
-    );
   }
 }
 

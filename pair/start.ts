@@ -80,7 +80,7 @@ export async function start<In, Out>(
   if (options.transport === "stdio") {
     const piped = overPipes(options);
     const args = hooks.argsFor?.() ?? options.args;
-    const process = startProcess(command, { ...piped, args }, {});
+    const process = startProcess(command, { ...piped, args }, {}, hooks);
     const started = watch(process, command, options, hooks);
     const conn = new PipeConnection(process);
     try {
@@ -110,7 +110,7 @@ export async function start<In, Out>(
       ...addressVariables(address),
       ...attachment?.env,
       [TOKEN_VARIABLE]: token,
-    });
+    }, hooks);
     const started = watch(process, command, options, hooks);
     let child: ConnectedChild<In, Out> | undefined;
     try {
@@ -217,9 +217,11 @@ function startProcess<In, Out>(
   command: string | URL,
   options: SpawnOptions<In, Out>,
   env: Record<string, string>,
+  hooks: LaunchHooks,
 ): Deno.ChildProcess {
-  const process = new Deno.Command(command, commandOptions(options, env))
-    .spawn();
+  const commandOptions_ = commandOptions(options, env);
+  const process = hooks.launch?.(command, commandOptions_) ??
+    new Deno.Command(command, commandOptions_).spawn();
   log?.(`started child ${process.pid}`);
   return process;
 }

@@ -391,7 +391,7 @@ for (const name of ["deno.json", "deno.jsonc", "package.json"]) {
     });
     const path = `${project.directory}/${name}`;
     const { success, stderr } = await project.try(
-      [...LEAST, "--allow-read=sockets", "src/main.ts"],
+      [...LEAST, "--allow-read=sockets,src", "src/main.ts"],
     );
     assert(!success);
     assertStringIncludes(stderr, "NotCapable: Cannot use configuration");
@@ -399,7 +399,7 @@ for (const name of ["deno.json", "deno.jsonc", "package.json"]) {
 
     const printed = await project.deno(
       ...LEAST,
-      `--allow-read=sockets,${name}`,
+      `--allow-read=sockets,src,${name}`,
       "src/main.ts",
     );
     assertEquals(printed, name === "package.json" ? "mapped" : "lib.ts");
@@ -417,7 +417,7 @@ Deno.test("spawnModule() names the deno.json of a workspace that may not be read
     }),
     "a/child.ts": child("", `import.meta.resolve("lib").slice(-6)`),
   });
-  const allowed = "--allow-read=sockets,a/package.json";
+  const allowed = "--allow-read=sockets,a";
   const { success, stderr } = await project.try(
     [...LEAST, allowed, "a/main.ts"],
   );
@@ -434,13 +434,19 @@ Deno.test("spawnModule() asks for no permission where no configuration is", asyn
     "sockets/.keep": "",
     // A directory is none
     "deno.json/.keep": "",
-    "main.ts": parent(`import.meta.resolve("./child.ts")`, {
+    "src/main.ts": parent(`import.meta.resolve("./child.ts")`, {
       options: `directory: "sockets"`,
     }),
-    "child.ts": child("", `"started"`),
+    "src/child.ts": child("", `"started"`),
   });
-  const args = [...LEAST, "--allow-read=sockets", "main.ts"];
+  const args = [...LEAST, "--allow-read=sockets,src", "src/main.ts"];
   assertEquals(await project.deno(...args), "started");
+
+  // It looks for symbolic links beside the module.
+  const { stderr } = await project.try(
+    [...LEAST, "--allow-read=sockets", "src/main.ts"],
+  );
+  assertStringIncludes(stderr, `--allow-read=${project.directory}/src`);
 });
 
 for (const flag of ["--config", "--import-map"]) {
@@ -467,12 +473,16 @@ for (const flag of ["--config", "--import-map"]) {
 }
 
 for (const options of [`cwd: "/"`, "clearEnv: true"]) {
-  Deno.test(`spawnModule() with ${options} has the child use the cache of its parent`, async () => {
+  Deno.test(`spawnModule() with ${options} has the child use the remote modules of its parent`, async () => {
     await using project = await Project.make({
       "main.ts": parent(`import.meta.resolve("./sandbox/child.ts")`, {
-        options: `${options}, permissions: { env: ["DENO_DIR"] }`,
+        options: `${options}, permissions: {
+env: ["DENO_DIR"], read: true }`,
       }),
-      "sandbox/child.ts": child("", `Deno.env.get("DENO_DIR")`),
+      "sandbox/child.ts": child(
+        "",
+        `Deno.readLinkSync(Deno.env.get("DENO_DIR") + "/remote")`,
+      ),
     });
     const { directory } = project;
     for (
@@ -484,7 +494,7 @@ for (const options of [`cwd: "/"`, "clearEnv: true"]) {
       const env = { DENO_DIR: "", [variable]: value };
       const args = ["run", "-A", "main.ts"];
       const { stdout, stderr } = await project.try(args, { env });
-      assertEquals(stdout, `${directory}/${cache}\n`, stderr);
+      assertEquals(stdout, `${directory}/${cache}/remote\n`, stderr);
     }
   });
 }

@@ -148,7 +148,9 @@ Deno.test("spawnModule() makes sockets in the child's own directory", async () =
 });
 
 Deno.test("spawnModule() throws TypeError for a path with a comma", async () => {
+  await using root = await temporaryDirectory();
   const child = new URL("./probe/child.ts", fixtures);
+  const module = await writeModule(`${root.path}/one,two`, { "child.ts": "" });
   await assertRejects(
     () => spawnModule(child, { permissions: { read: ["/tmp/one,/etc"] } }),
     TypeError,
@@ -158,9 +160,13 @@ Deno.test("spawnModule() throws TypeError for a path with a comma", async () => 
     TypeError,
   );
   await assertRejects(
-    () => spawnModule("/tmp/one,/etc/child.ts"),
+    () => spawnModule(module, { directory: root.path }),
     TypeError,
   );
+  assertEquals(await tree(root.path), [
+    `${root.path}/one,two/`,
+    `${root.path}/one,two/child.ts `,
+  ]);
 });
 
 Deno.test("spawnModule() throws TypeError for -A in denoArgs", async () => {
@@ -217,8 +223,10 @@ Deno.test("spawnModule() works in a parent with the least permissions", async ()
     ["none", root.path],
     {
       flags: [
-        // The configuration, for what the module under test imports itself.
-        `--allow-read=${root.path},${repository}deno.json`,
+        // The directory of the module, and the configuration for what it imports.
+        `--allow-read=${root.path},${repository}deno.json,${
+          fileURLToPath(new URL("./probe", fixtures))
+        }`,
         `--allow-write=${root.path}`,
         "--allow-net",
         "--allow-run",

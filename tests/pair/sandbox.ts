@@ -16,6 +16,23 @@ export const secret = "a secret beside the sandbox";
 const pairUrl = new URL("../../pair.ts", import.meta.url).href;
 const channelUrl = new URL("../../channel.ts", import.meta.url).href;
 
+/** Whether the second wall can be had here. */
+export const hasBubblewrap = Deno.build.os === "linux" &&
+  await new Deno.Command("bwrap", {
+    args: ["--unshare-all", "--ro-bind", "/", "/", "true"],
+  }).output().then(({ success }) => success, () => false);
+
+/** Which walls a module is behind. */
+export interface Walled {
+  wall?: "bubblewrap";
+}
+
+/** The first wall, and both. */
+export const walls: Record<string, Walled> = {
+  "Deno's permissions": {},
+  "bubblewrap": { wall: "bubblewrap" },
+};
+
 /** A new directory, gone at the end of the block. */
 export async function temporaryDirectory(): Promise<
   AsyncDisposable & { path: string }
@@ -102,12 +119,13 @@ export async function hear(
     });
     return await Array.fromAsync(child.channel);
   } catch (error) {
-    if (error instanceof ConnectError) return [];
+    const { NotCapable } = Deno.errors;
+    if (error instanceof ConnectError || error instanceof NotCapable) return [];
     throw error;
   }
 }
 
-/** Why a module was not started. */
+/** Why a module is refused before it is started. */
 export async function refusal(
   specifier: string | URL,
   options: SpawnModuleOptions<string> = {},
@@ -119,7 +137,7 @@ export async function refusal(
         stderr: "null",
         ...options,
       }),
-    ConnectError,
+    Deno.errors.NotCapable,
   );
   return error.message;
 }

@@ -80,20 +80,20 @@ Deno.test("withoutInherited() names the descriptors that cannot be closed", () =
   ];
   const works = (shell: string) => shell === "/bin/sh";
   const error = assertThrows(
-    () => withoutInherited("deno", inherited, works),
+    () => withoutInherited(["deno"], inherited, works),
     Deno.errors.NotSupported,
   );
   assertStringIncludes(error.message, "3 (/var/log/app), 14 (socket:[8417])");
 
   const low = inherited.slice(0, 1);
-  assertEquals(withoutInherited("deno", low, works).command, "/bin/sh");
+  assertEquals(withoutInherited(["deno"], low, works)[0], "/bin/sh");
   assertThrows(
-    () => withoutInherited("deno", low, () => false),
+    () => withoutInherited(["deno"], low, () => false),
     Deno.errors.NotSupported,
   );
-  assertEquals(withoutInherited("deno", [], works).command, "deno");
+  assertEquals(withoutInherited(["deno", "run"], [], works), ["deno", "run"]);
   // Where they cannot be seen there may be none
-  assertEquals(withoutInherited("deno", null, () => false).args, []);
+  assertEquals(withoutInherited(["deno"], null, () => false), ["deno"]);
 });
 
 Deno.test("isInheritable() reads what the kernel says of a descriptor", () => {

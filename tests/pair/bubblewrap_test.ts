@@ -1,0 +1,209 @@
+import { assert, assertEquals, assertRejects } from "@std/assert";
+import { text } from "../../channel.ts";
+import { ExitError, spawnModule } from "../../pair.ts";
+import { runParent } from "./fixtures.ts";
+
+import {
+  hasBubblewrap,
+  hear,
+  sender,
+  temporaryDirectory,
+  writeModule,
+} from "./sandbox.ts";
+import { isRoot } from "./stage.ts";
+
+const wall = "bubblewrap";
+
+function test(name: string, fn: () => Promise<void>, ignore = false) {
+  Deno.test({ name, ignore: ignore || !hasBubblewrap, fn });
+}
+
+/** A child that obeys: it says "ready", and then runs code. */
+function obedient(code: string): string {
+  return sender("", `"ready"`).replace(/$/, `\n${code}`);
+}
+
+async function start(code: string, options = {}) {
+  const root = await temporaryDirectory();
+  const module = await writeModule(root.path, { "child.ts": obedient(code) });
+  const child = await spawnModule(module, {
+    serialization: text(),
+    wall,
+    stderr: "null",
+    ...options,
+  });
+  assertEquals(await child.channel.receive(), "ready");
+  await root[Symbol.asyncDispose]();
+  return child;
+}
+
+test("spawnModule() behind bubblewrap reports the exit code of the module", async () => {
+  await using child = await start("Deno.exit(5);");
+  const error = await assertRejects(() => child.channel.receive(), ExitError);
+  assertEquals(error.status.code, 5);
+  assertEquals((await child.status).code, 5);
+});
+
+const signals: Deno.Signal[] = ["SIGTERM", "SIGINT", "SIGUSR1", "SIGKILL"];
+for (const signal of signals) {
+  test(`Child.kill() with ${signal} ends a busy module behind bubblewrap`, async () => {
+    await using child = await start(
+      `await channel.send("busy"); await channel.flush(); for (;;);`,
+    );
+    assertEquals(await child.channel.receive(), "busy");
+    child.kill(signal);
+    const status = await child.status;
+    assertEquals([status.signal, status.success], [signal, false]);
+  });
+}
+
+for (const detached of [false, true]) {
+  test(`Child.kill() reaches a handler behind bubblewrap, detached: ${detached}`, async () => {
+    await using child = await start(
+      `Deno.addSignalListener("SIGTERM", async () => {
+        await channel.send("SIGTERM");
+        await channel.flush();
+        Deno.exit(3);
+      });
+      await channel.send("handles");
+      await channel.receive();`,
+      { detached },
+    );
+    assertEquals(await child.channel.receive(), "handles");
+    child.kill("SIGTERM");
+    assertEquals(await child.channel.receive(), "SIGTERM");
+    assertEquals((await child.status).code, 3);
+  });
+}
+
+test("Child.close() ends a module behind bubblewrap that does not end itself", async () => {
+  await using child = await start("for (;;);", { gracePeriod: 500 });
+  assertEquals((await child.close()).signal, "SIGTERM");
+});
+
+test("spawnModule() behind bubblewrap takes stdio as transport, and a launcher", async () => {
+  await using root = await temporaryDirectory();
+  const module = await writeModule(root.path, {
+    "child.ts": sender("", `Deno.env.get("SOCKETPAIR_TEST")`)
+      .replace("text()", `text(), transport: "stdio"`),
+  });
+  assertEquals(
+    await hear(module, {
+      wall,
+      transport: "stdio",
+      launcher: ["env", "SOCKETPAIR_TEST=launched"],
+      permissions: { env: ["SOCKETPAIR_TEST"] },
+    }),
+    ["launched"],
+  );
+  await assertRejects(
+    () => spawnModule(module, { wall, transport: "tcp" }),
+    TypeError,
+  );
+});
+
+test(
+  "spawnModule() behind bubblewrap runs a module as another user",
+  async () => {
+    await using root = await temporaryDirectory();
+    await Deno.chmod(root.path, 0o755);
+    const module = await writeModule(root.path, {
+      "child.ts": sender("", "Deno.uid()"),
+    });
+    const permissions = { sys: ["uid"] };
+    assertEquals(
+      await hear(module, { wall, uid: 65534, gid: 65534, permissions }),
+      ["65534"],
+    );
+  },
+  !isRoot,
+);
+
+test("spawnModule() behind bubblewrap shows what is granted, and nothing else", async () => {
+  await using root = await temporaryDirectory();
+  const { path } = root;
+  await Deno.mkdir(`${path}/in`);
+  await Deno.mkdir(`${path}/out`);
+  await Deno.writeTextFile(`${path}/in/file`, "granted");
+  await Deno.writeTextFile(`${path}/out/old`, "");
+  // A link that leads out needs no look: there is nothing where it leads.
+  await Deno.symlink("/etc/passwd", `${path}/in/link`);
+  const code = (expression: string) =>
+    writeModule(`${path}/module`, { "child.ts": sender("", expression) });
+  const permissions = { read: [`${path}/in`], write: [`${path}/out`] };
+
+  const attempts = {
+    [`Deno.readTextFileSync("${path}/in/file")`]: "granted",
+    [`Deno.writeTextFileSync("${path}/out/new", "")`]: "undefined",
+    [`Deno.readTextFileSync("${path}/in/link")`]: "refused",
+  };
+  for (const [attempt, expected] of Object.entries(attempts)) {
+    const [message] = await hear(await code(attempt), { wall, permissions });
+    assertEquals(message?.replace(/:.*/s, ""), expected);
+  }
+  assertEquals(await Deno.readTextFile(`${path}/out/new`), "");
+  // Deno allows it, and the wall does not.
+  const granted = { read: [path], write: [`${path}/none`] };
+  await assertRejects(
+    () =>
+      spawnModule(`${path}/module/child.ts`, { wall, permissions: granted }),
+    Deno.errors.NotFound,
+    "behind the wall",
+  );
+});
+
+test("spawnModule() behind bubblewrap has a network only where net grants some", async () => {
+  await using root = await temporaryDirectory();
+  const names =
+    `[...new Set(Deno.networkInterfaces().map(({ name }) => name))]`;
+  const module = await writeModule(root.path, {
+    "child.ts": sender("", names),
+  });
+  const sys = ["networkInterfaces"];
+  const net = ["example.com"];
+  assertEquals(
+    await hear(module, { wall, permissions: { sys, net } }),
+    [[...new Set(Deno.networkInterfaces().map(({ name }) => name))].join()],
+  );
+  for (const net of [[], ["unix:/nowhere"]]) {
+    assertEquals(await hear(module, { wall, permissions: { sys, net } }), [
+      "lo",
+    ]);
+  }
+});
+
+test("spawnModule() rejects with NotSupported without bwrap, and starts nothing", async () => {
+  await using root = await temporaryDirectory();
+  const module = await writeModule(root.path, { "child.ts": "" });
+  const { stdout, stderr } = await runParent("walled.ts", [module.href], {
+    env: { PATH: root.path },
+  });
+  assertEquals(stdout, "NotSupported: there is no program bwrap\n", stderr);
+});
+
+test("spawnModule() behind bubblewrap ends a busy module with its parent", async () => {
+  await using root = await temporaryDirectory();
+  const module = await writeModule(root.path, {
+    "child.ts": obedient("for (;;);"),
+  });
+  const parent = new Deno.Command(Deno.execPath(), {
+    args: [
+      "run",
+      "-A",
+      new URL("./parents/walled.ts", import.meta.url).pathname,
+      module.href,
+    ],
+    stdin: "null",
+    stdout: "piped",
+    stderr: "null",
+  }).spawn();
+  const reader = parent.stdout.getReader();
+  assertEquals(
+    new TextDecoder().decode((await reader.read()).value),
+    "ready\n",
+  );
+  parent.kill("SIGKILL");
+  // The module has the same output: it ends when both have.
+  assert((await reader.read()).done);
+  await parent.status;
+});
