@@ -47,6 +47,8 @@ Options:
   --framing=<name>          how messages are separated; the default is line:
                             line, nul, netstring, content-length, varint,
                             uint32 (native endian), uint32be, uint32le
+  --npm-cache               let it import npm packages from Deno's cache; use
+                            this with --wall
   --wall=bubblewrap         add a second sandbox, made by the system (Linux)
   --help                    print this
 
@@ -85,7 +87,8 @@ class Interruption extends Error {
 function parse(args: string[]) {
   let framing = delimiter();
   let denoArgs: string[] = [];
-  let wall: { wall?: "bubblewrap" } = {};
+  let wall: "bubblewrap" | undefined;
+  let npmCache = false;
   const permissions: Record<string, true | string[]> = {};
   for (const arg of args) {
     const [, name = "", value] = /^--([a-z-]+)(?:=(.+))?$/s.exec(arg) ?? [];
@@ -98,10 +101,11 @@ function parse(args: string[]) {
         : [...before, ...value.split(",")];
     } else if (name === "framing" && named) framing = named();
     else if (name === "config" && value) denoArgs = [`--config=${value}`];
-    else if (name === "wall" && value === "bubblewrap") wall = { wall: value };
+    else if (name === "wall" && value === "bubblewrap") wall = value;
+    else if (arg === "--npm-cache") npmCache = true;
     else throw new UsageError(`Unknown option: ${arg}`);
   }
-  return { framing, permissions, denoArgs, ...wall };
+  return { framing, permissions, denoArgs, wall, npmCache };
 }
 
 /** Forward messages to the module. Its output and its status tell why it stopped receiving. */

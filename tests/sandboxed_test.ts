@@ -15,6 +15,7 @@ import {
   text,
   varint,
 } from "../mod.ts";
+import { hasBubblewrap } from "./pair/sandbox.ts";
 import { flood } from "./sandboxed/flood.ts";
 
 const SANDBOXED = fileURLToPath(new URL("../sandboxed.ts", import.meta.url));
@@ -167,6 +168,39 @@ Deno.test("sandboxed.ts --config names the configuration for the module's import
   await Deno.remove(directory, { recursive: true });
 });
 
+Deno.test({
+  name: "sandboxed.ts --wall=bubblewrap puts the module behind a second wall",
+  ignore: !hasBubblewrap,
+  async fn() {
+    const [pid] = (await run(["--wall=bubblewrap", MODULE], "pid\nexit 3\n"))
+      .stdout.split("\n");
+    // The module sees processes of its own namespace only
+    assertLessOrEqual(Number(pid), 9);
+
+    await using command = await start(["--wall=bubblewrap"]);
+    await ask(command, "pid");
+    command.kill("SIGTERM");
+    assertEquals((await command.status).code, 143);
+    assertEquals(await errorsOf(command), "connected\n");
+  },
+});
+
+Deno.test("sandboxed.ts --npm-cache lets the module import packages from Deno's cache", async () => {
+  const directory = await Deno.realPath(await Deno.makeTempDir());
+  const module = `${directory}/module.ts`;
+  await Deno.writeTextFile(
+    module,
+    `import "npm:fast-check@^4";
+import { connectToParent } from "${import.meta.resolve("../mod.ts")}";
+await connectToParent();`,
+  );
+  assertEquals((await run(["--npm-cache", module])).code, 0);
+  const { code, stderr } = await run([module]);
+  assertEquals(code, 1);
+  assertStringIncludes(stderr, "fast-check");
+  await Deno.remove(directory, { recursive: true });
+});
+
 Deno.test("sandboxed.ts exits with the module's exit code", async () => {
   assertEquals(await run([MODULE], "reverse taco\nexit 3\n"), {
     code: 3,
@@ -278,6 +312,7 @@ for (
     ["--framing=toString", MODULE],
     ["--framing", "netstring", MODULE],
     ["--wall", MODULE],
+    ["--npm-cache=fast-check", MODULE],
     ["--config", MODULE],
   ]
 ) {
