@@ -31,6 +31,14 @@ for await (const message of parent) {
 }
 `;
 
+const OTHER: Package = {
+  scope: "taco",
+  name: "cat",
+  version: "1.0.0",
+  exports: { ".": "./mod.ts" },
+  files: new Map([["/mod.ts", new TextEncoder().encode("export {};\n")]]),
+};
+
 let published: Promise<Package> | undefined;
 
 async function publish(): Promise<Package> {
@@ -46,7 +54,10 @@ async function withFreshProject(
     project: string,
   ) => Promise<void>,
 ) {
-  await using registry = await serveRegistry([await (published ??= publish())]);
+  await using registry = await serveRegistry([
+    await (published ??= publish()),
+    OTHER,
+  ]);
   const directory = await Deno.realPath(await Deno.makeTempDir());
   await Deno.mkdir(`${directory}/project/sandbox`, { recursive: true });
   await Deno.writeTextFile(`${directory}/project/parent.ts`, PARENT);
@@ -82,7 +93,7 @@ Deno.test("The package from a registry is added to a fresh project, checked and 
 Deno.test("A package that only the module imports is there after deno cache, as docs/modules.md says", async () => {
   await withFreshProject(async (run, project) => {
     const child = "sandbox/child.ts";
-    const code = `import "jsr:@std/assert@1";${CHILD}`;
+    const code = `import "jsr:@taco/cat@1";${CHILD}`;
     await Deno.writeTextFile(`${project}/${child}`, code);
     await run("add", "jsr:@socketpair/socketpair");
     await assertRejects(
