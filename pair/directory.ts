@@ -12,9 +12,6 @@ const ALL_WRITE = 0o002;
 /** Bit of a mode: in this directory only the owner of a file may replace it. */
 const STICKY = 0o1000;
 
-/** The owner of what belongs to nobody in a user namespace, such as the system's own files. */
-const OVERFLOW_UID = 65_534;
-
 /** Names that a directory's sockets have: the channel's, and the one for descriptors. */
 const SOCKET_NAMES = ["s", "d"];
 
@@ -31,7 +28,7 @@ export async function makeDirectory(parent?: string): Promise<string> {
     ? await makeDefaultDirectory()
     : await makeDirectoryIn(parent);
   try {
-    checkOwners(directory);
+    checkOwners(directory, { isForOthers: false });
   } catch (error) {
     removeByName(directory);
     throw withDirectoryContext(parent ?? parentOf(directory), error);
@@ -102,6 +99,8 @@ function temporaryDirectory(): string | undefined {
 /**
  * Let another user connect to the sockets in a directory. The sockets are given to that user, the
  * directory is not, and no other user can act there before.
+ *
+ * @throws {Deno.errors.PermissionDenied} If a group could replace the directory.
  */
 export async function letIn(
   directory: string,
@@ -110,6 +109,7 @@ export async function letIn(
   const { uid = null, gid = null } = user;
   if (uid === null && gid === null) return;
   try {
+    checkOwners(directory, { isForOthers: true });
     for (const { name } of Deno.readDirSync(directory)) {
       await Deno.chmod(`${directory}/${name}`, 0o600);
       await Deno.chown(`${directory}/${name}`, uid, gid);
@@ -122,23 +122,31 @@ export async function letIn(
 
 /**
  * Check the directories above one of ours, as far as this process may: anyone who can write there,
- * or owns them, could replace it.
+ * or owns them, could replace it. The owner of `/` is trusted: in a user namespace it is not root.
  *
  * @throws {Deno.errors.PermissionDenied} If another user could.
  */
-function checkOwners(directory: string) {
+function checkOwners(
+  directory: string,
+  { isForOthers }: { isForOthers: boolean },
+) {
   const { uid: ownUid } = Deno.statSync(directory);
+  const trusted = [0, ownUid];
+  if (isHeld({ name: "read", path: "/" })) {
+    trusted.push(Deno.statSync("/").uid);
+  }
   for (let path = directory; path !== "/";) {
     path = parentOf(path);
     // Avoid a permission prompt.
-    if (!isHeld({ name: "read", path })) return;
+    if (!isForOthers && !isHeld({ name: "read", path })) return;
     const { uid, gid, mode } = Deno.statSync(path);
     if (mode === null) return;
-    // The group of a user's own name has no other member.
-    const isOpen = mode & ALL_WRITE ||
-      mode & GROUP_WRITES && gid !== 0 && gid !== ownUid;
-    const isForeign = ![0, ownUid, OVERFLOW_UID].includes(uid);
-    if (!isForeign && (!isOpen || mode & STICKY)) continue;
+    // A group of the user's own number has no other member.
+    const canGroupWrite = mode & GROUP_WRITES &&
+      (isForOthers || gid !== ownUid);
+    const isOpen = (canGroupWrite || mode & ALL_WRITE) && !(mode & STICKY);
+    const isForeign = !trusted.includes(uid);
+    if (!isOpen && !isForeign) continue;
     throw new Deno.errors.PermissionDenied(
       isForeign
         ? `"${path}" belongs to user ${uid}, who could replace what is there`

@@ -245,8 +245,14 @@ export function visible(bytes: Uint8Array): Uint8Array {
   const text = new TextDecoder("utf-8", { ignoreBOM: true }).decode(bytes);
   return new TextEncoder().encode(
     text.replace(
-      /(?![\t\n]|\r\n)\p{Cc}/gu,
-      (control) => `\\x${control.charCodeAt(0).toString(16).padStart(2, "0")}`,
+      // Bidi controls make a line look like another one.
+      /(?![\t\n]|\r\n)[\p{Cc}\p{Bidi_Control}]/gu,
+      (control) => {
+        const code = control.charCodeAt(0);
+        return code < 0x100
+          ? `\\x${code.toString(16).padStart(2, "0")}`
+          : `\\u{${code.toString(16)}}`;
+      },
     ),
   );
 }

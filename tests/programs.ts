@@ -46,6 +46,15 @@ export function findRuby(): Promise<Program> {
   return find(["ruby"], (ruby) => succeeds(ruby, { args: ["--version"] }));
 }
 
+/** A program that exists on Linux only. */
+export async function findOnLinux(
+  command: string,
+  args = ["--version"],
+): Promise<Program> {
+  const found = await find([command], (command) => succeeds(command, { args }));
+  return { ...found, ignore: found.ignore || Deno.build.os !== "linux" };
+}
+
 /**
  * The system's first: it starts faster than one that a version manager puts first in `PATH`, has the packages of the
  * system, and other users may run it too.

@@ -9,7 +9,7 @@ import {
 } from "../examples.ts";
 import * as exported from "../../mod.ts";
 import { makeSsh } from "./fake_ssh.ts";
-import { findRuby, type Program } from "../programs.ts";
+import { findOnLinux, findRuby, type Program } from "../programs.ts";
 
 const ROOT = new URL("../../", import.meta.url);
 
@@ -17,6 +17,8 @@ const ROOT = new URL("../../", import.meta.url);
 const OTHERS = ["children.md", "node.md", "programs.md", "sandboxed.md"];
 
 const ruby = await findRuby();
+const prlimit = await findOnLinux("prlimit");
+const bubblewrap = await findOnLinux("bwrap");
 
 /** What stands in the projects of some pages besides their examples. */
 const files: Record<string, { name: string; code: string }[]> = {
@@ -32,7 +34,12 @@ const preparations: Record<string, (directory: string) => Promise<void>> = {
 };
 
 /** Examples that need a program. */
-const programs: Record<string, Program> = { "ruby.ts": ruby };
+const programs: Record<string, Program> = {
+  "ruby.ts": ruby,
+  "cpu.ts": prlimit,
+  "memory.ts": prlimit,
+  "walled.ts": bubblewrap,
+};
 
 async function pages(): Promise<Map<string, string>> {
   const found = new Map<string, string>();

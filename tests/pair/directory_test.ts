@@ -216,3 +216,27 @@ test("spawn() and socketPair() throw RangeError for a directory that is too long
     );
   }
 });
+
+test(
+  "spawn() and socketPair() refuse a directory where others could replace what is there",
+  async () => {
+    await using stage = await Stage.set();
+    const directory = `${stage.directory}/inner`;
+    await Deno.mkdir(directory);
+    const starts = [
+      () => spawn("true", { directory }),
+      () => socketPair({ directory }),
+    ];
+    for (const start of starts) {
+      await Deno.chmod(directory, 0o777);
+      const error = await assertRejects(start, Deno.errors.PermissionDenied);
+      assertStringIncludes(error.message, `"${directory}" can be written by`);
+      assertEquals(await Array.fromAsync(Deno.readDir(directory)), []);
+    }
+    // With the sticky bit only the owner of a file can replace it.
+    await Deno.chmod(directory, 0o1777);
+    for (const socket of await socketPair({ directory })) socket.close();
+    await Deno.remove(directory);
+  },
+  Deno.build.os === "windows",
+);

@@ -193,6 +193,11 @@ Deno.test("LineCopy shows a terminal no control characters", async () => {
     "\\x1b[6n\ta\\x07\\x9bb\r\nc\\x0dd\n",
   ]);
   assertEquals(await copy(["\x1b[6n\n"]), ["\x1b[6n\n"]);
+
+  // A line that reads "level = user" in a terminal that obeys
+  assertEquals(await copy(["level = \u202eresu\u2069\u200f\n"], true), [
+    "level = \\u{202e}resu\\u{2069}\\u{200f}\n",
+  ]);
 });
 
 Deno.test("visible() keeps all other text", () => {
