@@ -10,7 +10,7 @@ const FLOORS = [
   ["framing"],
   ["channel"],
   ["pair"],
-  ["descriptors", "mod", "demo", "sandboxed", "child"],
+  ["descriptors", "mod", "demo", "child"],
 ];
 
 const MAX_LINES = 450;
