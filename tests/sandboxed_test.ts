@@ -285,6 +285,8 @@ Deno.test({
 
 Deno.test("sandboxed.ts reads no more than a module receives", async () => {
   await using command = await start();
+  // Reading has begun
+  await ask(command, "pid");
   await command.channel.send("stop");
   const count = await flood((length) =>
     command.channel.send("x".repeat(length))
