@@ -1,5 +1,6 @@
 /** Deno's cache: that of this process, and an empty one for each sandboxed module. */
 
+import { dirname } from "node:path";
 import { makeDirectory, removeDirectory } from "./directory.ts";
 import { environment, isHeld, log, messageOf } from "./environment.ts";
 import { isInside, realPathOf } from "./links.ts";
@@ -30,11 +31,15 @@ export async function makeDenoDir(
 ): Promise<string> {
   const own = await makeDirectory(directory);
   try {
+    // Deno cannot store compiled code here: see stopStoring().
+    await Deno.mkdir(`${own}/gen`);
+    await Deno.writeTextFile(`${own}/gen/data`, "");
     // The directory stays the parent's: then the module has no storage.
     if (isForeign) await Deno.chmod(own, 0o755);
     const isReachable = reach.some((path) => isInside(own, realPathOf(path)));
     if (cache !== undefined && !isReachable) {
       for (const name of links) {
+        await Deno.mkdir(dirname(`${own}/${name}`), { recursive: true });
         await link(`${cache}/${name}`, `${own}/${name}`);
       }
     }

@@ -248,7 +248,7 @@ async function planSandbox<In, Out>(
   });
   const cache = denoDir(env);
   const isForeign = options.uid !== undefined || options.gid !== undefined;
-  const cached = npmCache ? ["remote", "npm"] : ["remote"];
+  const cached = ["remote", compiledDirectory(), ...npmCache ? ["npm"] : []];
   const code = url.protocol !== "file:" ? [] : await findCode(url, {
     flags: [...configuration.flags, ...resolutionFlags(denoArgs)],
     cwd,
@@ -279,25 +279,23 @@ async function planSandbox<In, Out>(
     OTEL_DENO: "false",
     DENO_CACHE_DB_MODE: "memory",
     DENO_KV_DB_MODE: "memory",
-    // Compiled code is stored at a path that the module can have lead anywhere.
-    ...wall === undefined && { DENO_EMIT_CACHE_MODE: "disable" },
+    DENO_EMIT_CACHE_MODE: "normal",
     DENO_NO_UPDATE_CHECK: "1",
     // A host that may be imported from is otherwise one to send requests to.
     ...(noImport || grants.net === true ? {} : deadProxies(grants.net)),
   };
-  const main = mainOf(url, configuration.hint, options);
   if (wall !== undefined) {
     return {
       flags,
       grants,
       env: variables,
-      main,
+      main: mainOf(url, configuration.hint, options),
       wall: await makeWall({
         files: [...files, ...configuration.files],
         grants: granted,
         cwd,
         cache,
-        cached: [...cached, compiledDirectory()],
+        cached,
         isForeign,
       }),
     };
@@ -321,11 +319,14 @@ async function planSandbox<In, Out>(
     reach,
     isForeign,
   });
+  if (grants.read !== true) {
+    grants.read = [...grants.read ?? [], `${own}/gen/blob`];
+  }
   return {
     flags: [...flags, ...denyWriting(own, write)],
     grants,
     env: { ...variables, DENO_DIR: own },
-    main,
+    main: mainOf(url, configuration.hint, options, own),
     dispose: () => removeDenoDir(own),
   };
 }
@@ -335,10 +336,12 @@ function mainOf<In, Out>(
   url: URL,
   hint: string,
   { env = {}, transport, npmCache = false }: SpawnModuleOptions<In, Out>,
+  cache?: string,
 ): string {
   const start = JSON.stringify(import.meta.resolve("./sandboxed_start.ts"));
   const module: ModuleStart = {
     specifier: url.href,
+    cache,
     hint,
     hasNpmCache: npmCache,
     isOverStdio: transport === "stdio",
