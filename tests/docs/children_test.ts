@@ -11,7 +11,6 @@ const perl = await findPerl();
 Deno.test(`${page} shows the children that the tests run`, async () => {
   for (
     const [file = "", language] of [
-      ["tests/peers/echo.rb", "ruby"],
       ["tests/peers/echo.py", "python"],
       ["docs/children/echo.mjs", "js"],
       ["docs/children/echo.go", "go"],

@@ -1,13 +1,14 @@
 import {
   assert,
   assertEquals,
+  assertInstanceOf,
   assertLessOrEqual,
   assertRejects,
   assertStringIncludes,
 } from "@std/assert";
 import { TextLineStream } from "@std/streams";
 import { ExitError } from "../../mod.ts";
-import { inPool } from "../../docs/recipes/pool/parent.ts";
+import { Pool } from "../../docs/recipes/pool/pool.ts";
 import { printedBy } from "../examples.ts";
 import { findNode, missing, packageCommand } from "../programs.ts";
 import { fileURLToPath } from "node:url";
@@ -16,7 +17,7 @@ const ROOT = new URL("../../", import.meta.url);
 const MAX_LINES = 60;
 const MCP_LINES = 14;
 
-/** MiB that a process may take for a file of 256 MB. An idle one has about 65. */
+/** The memory limit of a process for a file of 256 MB, in MiB. An idle process uses about 65. */
 const MAX_PEAK = 160;
 
 const node = await findNode();
@@ -39,7 +40,7 @@ async function assertPrints(path: string) {
   assertEquals(await run(path), printedBy(code));
 }
 
-Deno.test("docs/recipes.md shows where each recipe is, and each has at most 60 lines a file", async () => {
+Deno.test("docs/recipes.md links to each recipe, and no file is longer than 60 lines", async () => {
   const page = await Deno.readTextFile(new URL("docs/recipes.md", ROOT));
   for await (const { name } of Deno.readDir(recipe(""))) {
     assertStringIncludes(page, `](recipes/${name}/`);
@@ -60,11 +61,19 @@ Deno.test("docs/recipes.md shows where each recipe is, and each has at most 60 l
   }
 });
 
-Deno.test("docs/recipes/pool/parent.ts prints what it says", () =>
+Deno.test("docs/recipes/pool/parent.ts prints what its comments say", () =>
   assertPrints("pool/parent.ts"));
 
-Deno.test("docs/recipes/pool gives up a task at which each child crashes, and does no more tasks", async () => {
-  await assertRejects(() => inPool([1, 2, -1, 3], 2), ExitError);
+Deno.test("docs/recipes/pool rejects the jobs that crash their children, and no others", async () => {
+  await using pool = new Pool(2);
+  const jobs = Array.from({ length: 1000 }, (_, n) => n % 500);
+  const outcomes = await Promise.allSettled(jobs.map((n) => pool.run(n)));
+  const errors = outcomes.flatMap((outcome, index) =>
+    outcome.status === "rejected" ? [{ index, ...outcome }] : []
+  );
+  assertEquals(errors.map(({ index }) => index), [0, 500]);
+  for (const { reason } of errors) assertInstanceOf(reason, ExitError);
+  assertEquals(outcomes.at(-1), { status: "fulfilled", value: 3559 });
 });
 
 Deno.test("docs/recipes/rpc/parent.ts prints what it says, with 11 lines for both sides", async () => {
@@ -88,41 +97,87 @@ Deno.test("docs/recipes/rpc needs no package in a cache", async () => {
   await Deno.remove(directory, { recursive: true });
 });
 
-Deno.test("docs/recipes/progress/parent.ts shows what the child has done", async () => {
+Deno.test("docs/recipes/pool cancels a job that runs and one that waits", async () => {
+  await using pool = new Pool(1);
+  const [running, waiting] = [new AbortController(), new AbortController()];
+  const first = pool.run(1e9, running.signal);
+  const second = pool.run(1, waiting.signal);
+  const third = pool.run(2);
+  waiting.abort(new Error("waits"));
+  await assertRejects(() => second, Error, "waits");
+  running.abort(new Error("runs"));
+  await assertRejects(() => first, Error, "runs");
+  assertEquals(await third, 3);
+  await assertRejects(() => pool.run(1, AbortSignal.abort(new Error("late"))));
+  assertEquals(await pool.run(3), 5);
+});
+
+Deno.test("docs/recipes/progress/parent.ts shows the child's progress", async () => {
   const printed = await run("progress/parent.ts");
   assertStringIncludes(printed, "Counted 50");
 });
 
-Deno.test("docs/recipes/cancel/parent.ts ends at SIGINT, when the child has cleaned up", async () => {
-  const directory = await Deno.makeTempDir();
-  const path = `${directory}/unfinished.txt`;
-  const process = new Deno.Command(Deno.execPath(), {
-    args: ["run", "-A", recipe("cancel/parent.ts"), path],
-    stdout: "piped",
-  }).spawn();
-  const printed = [];
-  const lines = process.stdout.pipeThrough(new TextDecoderStream())
-    .pipeThrough(new TextLineStream());
-  for await (const line of lines) {
-    printed.push(line);
-    if (line !== "working") continue;
-    assertEquals(await Deno.readTextFile(path), "half of the work");
-    process.kill("SIGINT");
-  }
-  assertEquals(printed, ["working", "cleaned up", "Cancelled"]);
-  assertEquals((await process.status).code, 130);
-  await assertRejects(() => Deno.stat(path), Deno.errors.NotFound);
-  await Deno.remove(directory);
-});
+for (const signal of ["SIGINT", "SIGTERM", "SIGHUP", "SIGKILL"] as const) {
+  Deno.test({
+    name:
+      `docs/recipes/cancel: the child cleans up and ends when the parent gets ${signal}`,
+    ignore: Deno.build.os !== "linux",
+    async fn() {
+      const directory = await Deno.makeTempDir();
+      const path = `${directory}/unfinished.txt`;
+      const process = new Deno.Command(Deno.execPath(), {
+        args: ["run", "-A", recipe("cancel/parent.ts"), path],
+        // SIGKILL leaves the directory of the socket
+        env: { TMPDIR: directory },
+        stdout: "piped",
+      }).spawn();
+      const lines = process.stdout.pipeThrough(new TextDecoderStream())
+        .pipeThrough(new TextLineStream());
+      const printed = [];
+      let child = NaN;
+      for await (const line of lines) {
+        printed.push(line);
+        if (line !== "working") continue;
+        assertEquals(await Deno.readTextFile(path), "half of the work");
+        child = await childOf(process.pid);
+        process.kill(signal);
+      }
+      const { code } = await process.status;
+      await exitOf(child);
+      const isKilled = signal === "SIGKILL";
+      assertEquals(
+        printed,
+        isKilled
+          ? ["working"]
+          : ["working", "cleaned up", `Cancelled by ${signal}`],
+      );
+      assertEquals(code, isKilled ? 137 : 1);
+      await assertRejects(() => Deno.stat(path), Deno.errors.NotFound);
+      await Deno.remove(directory, { recursive: true });
+    },
+  });
+}
 
-Deno.test("docs/recipes/restart/parent.ts prints what it says", async () => {
+/** The process id of the only child of a process. */
+async function childOf(pid: number): Promise<number> {
+  const path = `/proc/${pid}/task/${pid}/children`;
+  return Number((await Deno.readTextFile(path)).trim());
+}
+
+/** Resolves when a process that is no child of this one has exited. */
+async function exitOf(pid: number) {
+  const args = [`--pid=${pid}`, "--sleep-interval=0.1", "-f", "/dev/null"];
+  await new Deno.Command("tail", { args }).output();
+}
+
+Deno.test("docs/recipes/restart/parent.ts starts the child again until it succeeds", async () => {
   assertEquals(
     await run("restart/parent.ts"),
-    "attempt 2 is up\nattempt 3 is up\nended well at attempt 3\n",
+    "attempt 2 is up\nattempt 3 is up\nsucceeded at attempt 3\n",
   );
 });
 
-/** The most memory that a process has had so far, in MiB. */
+/** The peak memory of a process so far, in MiB. */
 async function peakOf(pid: number): Promise<number> {
   const status = await Deno.readTextFile(`/proc/${pid}/status`);
   const [, kib] = /^VmHWM:\s*(\d+) kB$/m.exec(status) ?? [];
@@ -131,13 +186,13 @@ async function peakOf(pid: number): Promise<number> {
 
 Deno.test({
   name:
-    "docs/recipes/file/parent.ts compresses a large file, and neither side holds it",
+    "docs/recipes/file/parent.ts compresses a large file without holding it in memory",
   ignore: Deno.build.os !== "linux",
   async fn() {
     const megabytes = 256;
     const directory = await Deno.makeTempDir();
     const path = `${directory}/large.txt`;
-    // A pipe instead of a file, so that both processes are still there when the last byte has passed.
+    // A named pipe instead of a file keeps both processes alive until their peaks have been read.
     await new Deno.Command("mkfifo", { args: [path] }).output();
     const parent = new Deno.Command(Deno.execPath(), {
       args: ["run", "-A", recipe("file/parent.ts"), path],
@@ -151,12 +206,7 @@ Deno.test({
       await writer.write(block);
     }
     const { pid } = parent;
-    const children = await Deno.readTextFile(
-      `/proc/${pid}/task/${pid}/children`,
-    );
-    const peaks = await Promise.all(
-      [pid, Number(children.trim())].map(peakOf),
-    );
+    const peaks = await Promise.all([pid, await childOf(pid)].map(peakOf));
     await writer.close();
     assert((await parent.status).success);
 

@@ -1,4 +1,9 @@
-import { assert, assertEquals, assertStringIncludes } from "@std/assert";
+import {
+  assert,
+  assertEquals,
+  assertRejects,
+  assertStringIncludes,
+} from "@std/assert";
 import { fileURLToPath } from "node:url";
 import { walk } from "../layout.ts";
 import { tryPublishing } from "./publishing.ts";
@@ -26,6 +31,14 @@ for await (const message of parent) {
 }
 `;
 
+const OTHER: Package = {
+  scope: "taco",
+  name: "cat",
+  version: "1.0.0",
+  exports: { ".": "./mod.ts" },
+  files: new Map([["/mod.ts", new TextEncoder().encode("export {};\n")]]),
+};
+
 let published: Promise<Package> | undefined;
 
 async function publish(): Promise<Package> {
@@ -36,14 +49,20 @@ async function publish(): Promise<Package> {
 
 /** A fresh project on a machine that has never run Deno. */
 async function withFreshProject(
-  use: (run: (...args: string[]) => Promise<string>) => Promise<void>,
+  use: (
+    run: (...args: string[]) => Promise<string>,
+    project: string,
+  ) => Promise<void>,
 ) {
-  await using registry = await serveRegistry([await (published ??= publish())]);
+  await using registry = await serveRegistry([
+    await (published ??= publish()),
+    OTHER,
+  ]);
   const directory = await Deno.realPath(await Deno.makeTempDir());
   await Deno.mkdir(`${directory}/project/sandbox`, { recursive: true });
   await Deno.writeTextFile(`${directory}/project/parent.ts`, PARENT);
   await Deno.writeTextFile(`${directory}/project/sandbox/child.ts`, CHILD);
-  await use(async (...args) => {
+  const run = async (...args: string[]) => {
     const { success, stdout, stderr } = await new Deno.Command(
       Deno.execPath(),
       {
@@ -58,7 +77,8 @@ async function withFreshProject(
     ).output();
     assert(success, new TextDecoder().decode(stderr));
     return new TextDecoder().decode(stdout);
-  });
+  };
+  await use(run, `${directory}/project`);
   await Deno.remove(directory, { recursive: true });
 }
 
@@ -66,6 +86,22 @@ Deno.test("The package from a registry is added to a fresh project, checked and 
   await withFreshProject(async (run) => {
     await run("add", "jsr:@socketpair/socketpair");
     await run("check", "parent.ts", "sandbox/child.ts");
+    assertEquals(await run("run", "-A", "parent.ts"), "tac ocat\n");
+  });
+});
+
+Deno.test("A package that only the module imports is there after deno cache, as docs/modules.md says", async () => {
+  await withFreshProject(async (run, project) => {
+    const child = "sandbox/child.ts";
+    const code = `import "jsr:@taco/cat@1";${CHILD}`;
+    await Deno.writeTextFile(`${project}/${child}`, code);
+    await run("add", "jsr:@socketpair/socketpair");
+    await assertRejects(
+      () => run("run", "-A", "parent.ts"),
+      Error,
+      "ConnectError",
+    );
+    await run("cache", child);
     assertEquals(await run("run", "-A", "parent.ts"), "tac ocat\n");
   });
 });

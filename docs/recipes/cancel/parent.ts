@@ -4,7 +4,10 @@ const url = import.meta.resolve("./sandbox/child.ts");
 const path = Deno.args[0] ?? "unfinished.txt";
 
 const cancel = new AbortController();
-Deno.addSignalListener("SIGINT", () => cancel.abort(new Error("Cancelled")));
+for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
+  const reason = new Error(`Cancelled by ${signal}`);
+  Deno.addSignalListener(signal, () => cancel.abort(reason));
+}
 
 await using child = await spawnModule(url, {
   args: [path],
@@ -19,5 +22,5 @@ try {
 } catch (error) {
   if (error !== cancel.signal.reason) throw error;
   console.log(cancel.signal.reason.message);
-  Deno.exitCode = 130;
+  Deno.exitCode = 1;
 }

@@ -8,7 +8,7 @@ await using child = await spawnModule(url);
 using input = await Deno.open(from);
 using output = await Deno.create(to);
 
-// Backpressure goes all the way: no side ever holds the file.
+// Backpressure reaches the file: neither process holds all of it in memory.
 await Promise.all([
   input.readable.pipeTo(child.channel.writable),
   child.channel.readable.pipeTo(output.writable),

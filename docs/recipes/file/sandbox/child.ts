@@ -1,6 +1,6 @@
 import { connectToParent } from "@socketpair/socketpair";
 
-// It needs no permission for the files: it sees bytes.
+// It gets bytes, so it needs no permission for the files.
 const parent = await connectToParent();
 await parent.readable
   .pipeThrough(new CompressionStream("gzip"))

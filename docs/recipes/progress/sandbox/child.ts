@@ -13,7 +13,7 @@ for (let done = 1; done <= total; done++) {
 }
 await parent.close();
 
-/** Stands for what takes its time. */
+/** A placeholder for real work. */
 function work() {
   return new Promise((resolve) => setTimeout(resolve, 1));
 }
