@@ -1,4 +1,4 @@
-// @std/assert as npm has it, with the types that its JavaScript lacks: see README.md, "Contributing"
+// @std/assert as npm has it, with the types that its JavaScript lacks: see CONTRIBUTING.md
 import * as lib from "deno-std/assert/mod.js";
 
 // deno-lint-ignore no-explicit-any -- a constructor's parameters are contravariant: only `any` takes every class

@@ -1,4 +1,4 @@
-// @std/bytes as npm has it, with the types that its JavaScript lacks: see README.md, "Contributing"
+// @std/bytes as npm has it, with the types that its JavaScript lacks: see CONTRIBUTING.md
 import * as bytes from "deno-std/bytes/mod.js";
 
 export const concat: (

@@ -1,4 +1,4 @@
-// @std/streams as npm has it, with the types that its JavaScript lacks: see README.md, "Contributing"
+// @std/streams as npm has it, with the types that its JavaScript lacks: see CONTRIBUTING.md
 import * as streams from "deno-std/streams/mod.js";
 
 /** Divide a stream into chunks delimited by a given byte sequence. */
