@@ -5,6 +5,7 @@ import { transportOf } from "./transport.ts";
 
 await using child = await spawnModule(new URL("./child.ts", import.meta.url), {
   serialization: text(),
+  npmCache: true, // the child imports capnweb
 });
 const session = new RpcSession<Kitchen>(transportOf(child.channel));
 using kitchen = session.getRemoteMain();

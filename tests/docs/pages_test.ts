@@ -19,7 +19,7 @@ import { findOnLinux, findRuby, type Program } from "../programs.ts";
 const ROOT = new URL("../../", import.meta.url);
 
 /** Pages whose examples need more than files: each has a test of its own beside this one. */
-const OTHERS = ["children.md", "node.md", "programs.md", "sandboxed.md"];
+const OTHERS = ["children.md", "node.md", "programs.md"];
 
 const ruby = await findRuby();
 const prlimit = await findOnLinux("prlimit");

@@ -13,6 +13,7 @@ async function open() {
   const url = new URL("./rpc_child.ts", import.meta.url);
   const child = await spawnModule(url, {
     serialization: text(),
+    npmCache: true,
     permissions: { read: [new URL("../../docs/rpc", import.meta.url)] },
   });
   const session = new RpcSession<Factory>(transportOf(child.channel));

@@ -5,7 +5,7 @@ import { findNode, findPython, missing, type Program } from "../programs.ts";
 import { walk } from "../layout.ts";
 
 const PAGE = "docs/sandboxed.md";
-const PLUGIN = "sandbox/plugin.ts";
+const PLUGIN = "sandbox/plugin_child.ts";
 const ROOT = new URL("../../", import.meta.url);
 const markdown = await Deno.readTextFile(new URL(PAGE, ROOT));
 

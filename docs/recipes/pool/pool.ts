@@ -1,7 +1,6 @@
 import { type Child, json, spawnModule } from "@socketpair/socketpair";
 
 const url = import.meta.resolve("./sandbox/child.ts");
-
 type Worker = Child<number> | undefined; // undefined: start one
 
 /** Runs each job in one of a few children. */
@@ -28,6 +27,7 @@ export class Pool implements AsyncDisposable {
     } catch (error) {
       // It crashed, or it still works on a cancelled job.
       worker?.kill("SIGKILL");
+      await worker?.close();
       worker = undefined;
       throw error;
     } finally {
