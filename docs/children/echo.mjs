@@ -4,7 +4,6 @@ import process from "node:process";
 const { SOCKETPAIR_PATH: path, SOCKETPAIR_TOKEN: token } = process.env;
 delete process.env.SOCKETPAIR_PATH;
 delete process.env.SOCKETPAIR_TOKEN;
-// Without allowHalfOpen, what is sent after the parent's end is lost
 const parent = connect({ path, allowHalfOpen: true });
 parent.write(token);
 
@@ -19,7 +18,7 @@ let length;
 parent.on("readable", () => {
   while ((length ??= parent.read(4)?.readUInt32LE()) !== undefined) {
     const message = length === 0 ? Buffer.alloc(0) : parent.read(length);
-    if (message === null) return; // there is more to come
+    if (message === null) return; // wait for the rest
     if (message.length < length) throw new Error("The parent has gone");
     length = undefined;
     send(message.reverse());

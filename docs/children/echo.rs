@@ -11,7 +11,7 @@ fn main() -> Result<()> {
     let variable = |name| env::var(name).expect(name);
     let mut parent = UnixStream::connect(variable("SOCKETPAIR_PATH"))?;
     parent.write_all(variable("SOCKETPAIR_TOKEN").as_bytes())?;
-    // A Command that this program starts: .env_remove("SOCKETPAIR_TOKEN")
+    // If you start a Command, add .env_remove("SOCKETPAIR_TOKEN")
 
     send(&parent, b"hello from rust")?;
     let mut header = [0; 4];
