@@ -25,7 +25,6 @@
  * @module
  */
 
-import "./pair/load_first.ts";
 import type { AnySerialization, Channel, Received, Sent } from "./channel.ts";
 import { type Child, ConnectedChild } from "./pair/child.ts";
 import { waitForConnection } from "./pair/connecting.ts";
