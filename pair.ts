@@ -27,7 +27,6 @@
 
 import type { AnySerialization, Channel, Received, Sent } from "./channel.ts";
 import { type Child, ConnectedChild } from "./pair/child.ts";
-import { waitForConnection } from "./pair/connecting.ts";
 import {
   letIn,
   makeDirectory,
@@ -44,7 +43,11 @@ import {
   writeToken,
 } from "./pair/environment.ts";
 import { addStderr } from "./pair/errors.ts";
-import { type Endpoint, HandshakeServer } from "./pair/handshake.ts";
+import {
+  type Endpoint,
+  HandshakeServer,
+  waitForConnection,
+} from "./pair/handshake.ts";
 import {
   type Attachment,
   hooksOf,
