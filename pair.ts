@@ -50,15 +50,13 @@ import {
 } from "./pair/handshake.ts";
 import {
   type Attachment,
-  hooksOf,
-  type LaunchHooks,
-  withHooks,
-} from "./pair/hooks.ts";
-import {
   checkOptions,
   commandOptions,
   connectionVariables,
   explainStart,
+  hooksOf,
+  type LaunchHooks,
+  withHooks,
 } from "./pair/launch.ts";
 import type {
   ConnectOptions,

@@ -29,7 +29,7 @@ import {
   writeToken,
 } from "./environment.ts";
 import { ConnectError, describeStatus } from "./errors.ts";
-import type { Attachment } from "./hooks.ts";
+import type { Attachment } from "./launch.ts";
 import { ANSI_COLOR } from "./pipes.ts";
 import type { StartedProcess } from "./process.ts";
 import { within } from "./waiting.ts";

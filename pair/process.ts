@@ -3,7 +3,7 @@
 import { type Failure, markHandled } from "../channel/waiting.ts";
 import { log, messageOf } from "./environment.ts";
 import { describeStatus, ExitError, telling } from "./errors.ts";
-import { type LaunchHooks, nameOf } from "./hooks.ts";
+import type { LaunchHooks } from "./launch.ts";
 import { copyOutput, emptyPipes, LineCopy, type PipeOptions } from "./pipes.ts";
 import { within } from "./waiting.ts";
 
@@ -72,7 +72,11 @@ export class StartedProcess {
   ) {
     this.process = process;
     this.#isDetached = options.detached ?? false;
-    this.name = nameOf(command, hooks);
+    const { module } = hooks;
+    const isData = module?.startsWith("data:");
+    this.name = module === undefined
+      ? String(command)
+      : `module ${isData ? "data:..." : module}`;
     this.#shortName = this.name.replace(/[?#].*$/, "")
       .replace(/^(module )?.*[\\/]/, "$1");
     this.exited = process.status.then(

@@ -7,7 +7,7 @@ import { findConfiguration } from "./configuration.ts";
 import { denoDir, makeDenoDir, removeDenoDir } from "./deno_dir.ts";
 import { type Address, BROKER_VARIABLE, isHeld } from "./environment.ts";
 import { findCode } from "./graph.ts";
-import type { LaunchHooks } from "./hooks.ts";
+import type { LaunchHooks } from "./launch.ts";
 import { withoutInherited } from "./inherited.ts";
 import { isAbsence, isInside, realPathOf, refuseLinks } from "./links.ts";
 import type { SpawnModuleOptions, SpawnOptions } from "./options.ts";
