@@ -219,7 +219,7 @@ export async function spawn<S extends AnySerialization = undefined>(
       return new ConnectedChild(started, conn, checked);
     } catch (error) {
       conn.close();
-      await started.discard({ stderr: options.stderr });
+      await started.abort({ stderr: options.stderr });
       throw error;
     }
   }
@@ -254,7 +254,7 @@ export async function spawn<S extends AnySerialization = undefined>(
     } catch (error) {
       await server.stop();
       child?.channel.abort(error);
-      addStderr(error, await started.discard(options));
+      addStderr(error, await started.abort(options));
       throw error;
     }
   } finally {
