@@ -218,7 +218,7 @@ export class HandshakeServer<Conn extends Deno.Conn = Deno.Conn>
         if (isTokenStart(digits.subarray(0, length), token)) {
           handshake.isExpected = true;
           clearTimeout(timer);
-          this.#reason ??= Promise.withResolvers();
+          if (this.#isForModule) this.#reason ??= Promise.withResolvers();
         }
       }
       if (equalTokens(digits, token)) {
@@ -228,9 +228,9 @@ export class HandshakeServer<Conn extends Deno.Conn = Deno.Conn>
       } else if (equalTokens(digits, encoder.encode(this.#marker))) {
         if (this.#end(conn)) conn.close();
       } else {
-        const hasReason = this.#isForModule && handshake.isExpected &&
-          digits.at(-1) === REASON_MARK;
-        if (hasReason) this.#reason?.resolve(await readReason(conn));
+        if (handshake.isExpected && digits.at(-1) === REASON_MARK) {
+          this.#reason?.resolve(await readReason(conn));
+        }
         throw new Error("its token was wrong");
       }
     } catch (error) {
@@ -249,9 +249,7 @@ export class HandshakeServer<Conn extends Deno.Conn = Deno.Conn>
     if (!this.#end(conn)) return;
     conn.close();
     // A module that failed to load is no stranger.
-    if (isExpected && this.#isForModule) {
-      return this.#reason?.resolve(undefined);
-    }
+    if (isExpected && this.#reason) return this.#reason.resolve(undefined);
     const error = new Error(`Dropped connection: ${why}`);
     log?.(`stranger: ${error.message}`);
     this.#strangers.push(error);
