@@ -12,7 +12,7 @@ import {
   isHeld,
 } from "./environment.ts";
 import { findCode } from "./graph.ts";
-import type { LaunchHooks } from "./hooks.ts";
+import type { LaunchHooks } from "./launch.ts";
 import { withoutInherited } from "./inherited.ts";
 import { checkOptions as checkLaunch } from "./launch.ts";
 import { isAbsence, isInside, refuseLinks } from "./links.ts";
