@@ -1,6 +1,6 @@
 import { quote } from "../framing/errors.ts";
 import { giveMemory, takeMemory } from "../framing/memory.ts";
-import { checkSchema, checkWith, type StandardSchemaV1 } from "./schema.ts";
+import { checkWith, type StandardSchemaV1 } from "./schema.ts";
 import type {
   AnySerialization,
   BytesOptions,
@@ -247,8 +247,6 @@ export function json(
   };
   if (schemas === undefined) return plain;
   const { receive, send = receive } = schemas;
-  checkSchema("receive", receive);
-  checkSchema("send", send);
   return {
     borrows: true,
     serialize(message) {

@@ -6,12 +6,18 @@ import type { DelimiterOptions, Framing } from "./types.ts";
 const LINE_FEED = 0x0a;
 const CARRIAGE_RETURN = 0x0d;
 const COMMA = 0x2c;
-const ZERO = 0x30;
-const NINE = 0x39;
 const COLON = 0x3a;
 
 /** Decimal digits of `Number.MAX_SAFE_INTEGER`. */
 const MAX_DIGITS = 16;
+
+/** The header of a netstring, or the start of one. */
+const NETSTRING = /^(0(?![0-9])|[1-9][0-9]{0,15})(:?)/;
+
+/** Latin-1: every byte is one character. */
+function toText(bytes: Uint8Array): string {
+  return String.fromCharCode(...bytes);
+}
 
 /** Write ASCII text at `start`, and return its length. */
 function encodeAscii(text: string, bytes: Uint8Array, start: number): number {
@@ -64,29 +70,17 @@ export function netstring(): Framing {
       bytes[start] = COMMA;
     },
     decodeHeader(bytes, start, end) {
-      const fail = (why: string, at: number, offset = at) => {
-        const header = bytes.subarray(start, start + at + 1);
-        return headerError(`netstring: ${why}`, header, offset);
-      };
-      let messageLength = 0;
-      for (let i = 0; start + i < end; i++) {
-        const byte = bytes[start + i]!;
-        if (byte === COLON && i > 0) {
-          return { messageOffset: i + 1, messageLength };
-        }
-        if (byte < ZERO || byte > NINE) {
-          const wanted = i > 0 ? "a digit or colon" : "a digit";
-          throw fail(`its byte ${i} is not ${wanted}`, i);
-        }
-        if (i > 0 && bytes[start] === ZERO) {
-          throw fail("its length begins with a zero", i, 0);
-        }
-        if (i === MAX_DIGITS) {
-          throw fail(`its length has more than ${MAX_DIGITS} digits`, i);
-        }
-        messageLength = messageLength * 10 + (byte - ZERO);
-      }
-      return undefined;
+      const limit = Math.min(end, start + MAX_DIGITS + 1);
+      const header = bytes.subarray(start, limit);
+      const [text = "", length, colon] = NETSTRING.exec(toText(header)) ?? [];
+      const { length: at } = text;
+      if (colon) return { messageOffset: at, messageLength: Number(length) };
+      if (at === header.length && at <= MAX_DIGITS) return undefined;
+      throw headerError(
+        "netstring: a length of 1 to 16 digits and a colon are expected",
+        header.subarray(0, at + 1),
+        at,
+      );
     },
     checkTrailer(_message, bytes, start, { messageOffset, messageLength }) {
       if (bytes[start] === COMMA) return;
@@ -115,11 +109,6 @@ function syntaxError(problem: string, line: Uint8Array, offset: number) {
     `Cannot decode header block: ${problem}: ${quote(line)}${hint}`,
     { offset },
   );
-}
-
-/** Latin-1: every byte is one character. */
-function toText(line: Uint8Array): string {
-  return String.fromCharCode(...line);
 }
 
 const NO_HEADER = "a line is not of the form `name: value`";
