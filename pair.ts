@@ -26,14 +26,7 @@
  */
 
 import type { AnySerialization, Channel, Received, Sent } from "./channel.ts";
-import { type Child, ConnectedChild } from "./pair/child.ts";
-import {
-  letIn,
-  makeDirectory,
-  removeDirectory,
-  socketPath,
-  withDirectoryContext,
-} from "./pair/directory.ts";
+import type { Child, ConnectedChild } from "./pair/child.ts";
 import {
   type Address,
   log,
@@ -42,30 +35,15 @@ import {
   takeConnection,
   writeToken,
 } from "./pair/environment.ts";
-import { addStderr } from "./pair/errors.ts";
-import {
-  type Endpoint,
-  HandshakeServer,
-  waitForConnection,
-} from "./pair/handshake.ts";
-import {
-  type Attachment,
-  checkOptions,
-  commandOptions,
-  connectionVariables,
-  explainStart,
-  hooksOf,
-  type LaunchHooks,
-  withHooks,
-} from "./pair/launch.ts";
+import type { Endpoint } from "./pair/handshake.ts";
+import type { Attachment, LaunchHooks } from "./pair/launch.ts";
 import type {
   ConnectOptions,
   SocketPairOptions,
   SpawnModuleOptions,
   SpawnOptions,
 } from "./pair/options.ts";
-import { PipeConnection } from "./pair/pipes.ts";
-import { StartedProcess } from "./pair/process.ts";
+import type { StartedProcess } from "./pair/process.ts";
 import { openChannel } from "./pair/tracing.ts";
 
 export type { Channel } from "./channel.ts";
@@ -115,6 +93,7 @@ export async function socketPair(
       "Cannot make socket pair: Deno has no Unix sockets on Windows",
     );
   }
+  const { HandshakeServer } = await loadParent();
   const endpoint = await listenUnix(options.directory);
   await using server = new HandshakeServer(endpoint);
   let right;
@@ -136,6 +115,8 @@ export async function socketPair(
 async function listenUnix(
   parent: string | undefined,
 ): Promise<Endpoint<Deno.UnixConn, { path: string }>> {
+  const { makeDirectory, removeDirectory, socketPath, withDirectoryContext } =
+    await loadParent();
   const directory = await makeDirectory(parent);
   const path = socketPath(directory);
   try {
@@ -210,10 +191,21 @@ export async function spawn<S extends AnySerialization = undefined>(
   options: SpawnOptions<S> = {},
 ): Promise<Child<Received<S>, Sent<S>>> {
   requireDeno("start child");
+  const {
+    addStderr,
+    checkOptions,
+    ConnectedChild,
+    connectionVariables,
+    HandshakeServer,
+    hooksOf,
+    letIn,
+    PipeConnection,
+    waitForConnection,
+  } = await loadParent();
   const hooks = hooksOf(options);
   const checked = checkOptions(options);
   if (checked.transport === "stdio") {
-    const started = start(command, checked, hooks);
+    const started = await start(command, checked, hooks);
     const conn = new PipeConnection(started.process);
     try {
       return new ConnectedChild(started, conn, checked);
@@ -238,7 +230,7 @@ export async function spawn<S extends AnySerialization = undefined>(
       attachment = hooks.attach?.({ directory, token });
       await letIn(directory, options);
     }
-    const started = start(command, checked, hooks, address, {
+    const started = await start(command, checked, hooks, address, {
       ...connectionVariables(address, token),
       ...attachment?.env,
     });
@@ -263,13 +255,14 @@ export async function spawn<S extends AnySerialization = undefined>(
 }
 
 /** Start the process. */
-function start(
+async function start(
   command: string | URL,
   options: SpawnOptions<AnySerialization>,
   hooks: LaunchHooks,
   address?: Address,
   env?: Record<string, string>,
-): StartedProcess {
+): Promise<StartedProcess> {
+  const { commandOptions, explainStart, StartedProcess } = await loadParent();
   const settings = commandOptions(options, hooks, address, env);
   try {
     const process = hooks.launch?.(command, settings) ??
@@ -336,6 +329,7 @@ export async function spawnModule<S extends AnySerialization = undefined>(
       'Cannot spawn module: a compiled program has no deno to run it: use spawn("deno", ...)',
     );
   }
+  const { withHooks } = await loadParent();
   const { planModule } = await loadSandbox();
   const plan = await planModule(specifier, options);
   try {
@@ -346,9 +340,14 @@ export async function spawnModule<S extends AnySerialization = undefined>(
   }
 }
 
+let parent: typeof import("./pair/parent.ts") | undefined;
 let sandbox: typeof import("./pair/sandbox.ts") | undefined;
 
-/** Load what only a parent of modules needs; it would cost each child more than 1 ms. */
+async function loadParent(): Promise<typeof import("./pair/parent.ts")> {
+  if (parent === undefined) requireDescriptor();
+  return parent ??= await import("./pair/parent.ts");
+}
+
 async function loadSandbox(): Promise<typeof import("./pair/sandbox.ts")> {
   if (sandbox === undefined) requireDescriptor();
   return sandbox ??= await import("./pair/sandbox.ts");
