@@ -495,17 +495,13 @@ export class Channel<In = Uint8Array<ArrayBuffer>, Out = In>
    * @returns A promise that resolves when the channel is closed.
    */
   async [Symbol.asyncDispose](): Promise<void> {
-    try {
-      await this.close();
-    } catch {
-      // Already reported by another call, or by `closed`.
-    }
+    // Another call, or `closed`, reports a failure.
+    await this.close().catch(() => {});
   }
 
   async #close() {
-    this.#reader.discard();
-    // Let a peer that is busy sending continue, so that it reads what is still queued.
-    if (this.#writer.isBusy) this.#reader.drain();
+    // A peer that is busy sending has to continue before it reads what is still queued.
+    this.#reader.discard(this.#writer.isBusy);
     try {
       await this.#writer.close();
       this.#closed.resolve();

@@ -79,7 +79,7 @@ import {
   type SpawnOptions,
 } from "./pair.ts";
 import { TOKEN_VARIABLE } from "./pair/environment.ts";
-import { withHooks } from "./pair/hooks.ts";
+import { withHooks } from "./pair/launch.ts";
 
 export { descriptorOf } from "./descriptors/descriptor_of.ts";
 export {

@@ -144,9 +144,54 @@ export class FrameDecoderStream
    */
   constructor(options: FramingOptions = {}) {
     const decoder = new FrameDecoder(options.framing ?? lengthField(), options);
-    const { readable, writable } = decoderStreams(decoder);
-    this.readable = readable;
-    this.writable = writable;
+    let source: ReadableStreamDefaultController<Uint8Array<ArrayBuffer>>;
+    let sink: WritableStreamDefaultController;
+    /** Resolves when the queue is empty and a read waits. */
+    let wanted = Promise.withResolvers<void>();
+
+    async function decode(): Promise<void> {
+      try {
+        for (let message; (message = decoder.next()) !== undefined;) {
+          source.enqueue(message);
+          wanted = Promise.withResolvers();
+        }
+      } catch (reason) {
+        if (source.desiredSize !== 0) await wanted.promise;
+        source.error(reason);
+        throw reason;
+      }
+    }
+
+    // A TransformStream drops its queue when it fails; here, messages before an error can still
+    // be read. So a chunk is decoded when a read waits, and the next read gets an error.
+    this.readable = new ReadableStream({
+      start: (controller) => void (source = controller),
+      pull: () => wanted.resolve(),
+      cancel(reason) {
+        sink.error(reason);
+        wanted.promise.catch(() => {});
+        wanted.reject(reason);
+      },
+    }, { highWaterMark: 0 });
+    this.writable = new WritableStream({
+      start: (controller) => void (sink = controller),
+      async write(chunk) {
+        try {
+          decoder.push(assertBytes(chunk, "decode chunk"));
+        } catch (reason) {
+          source.error(reason);
+          throw reason;
+        }
+        await wanted.promise;
+        await decode();
+      },
+      async close() {
+        decoder.end();
+        await decode();
+        source.close();
+      },
+      abort: (reason) => source.error(reason),
+    });
   }
 }
 
@@ -154,63 +199,4 @@ export class FrameDecoderStream
 function assertBytes(chunk: unknown, action: string): Uint8Array {
   if (chunk instanceof Uint8Array) return chunk;
   throw new TypeError(`Cannot ${action}: it is not a Uint8Array`);
-}
-
-/**
- * The two sides of a `FrameDecoderStream`. A `TransformStream` drops its queue when it fails; here
- * messages before an error can still be read. So a chunk is decoded when a read waits, and an
- * error is reported to the next read.
- */
-function decoderStreams(decoder: FrameDecoder): {
-  readable: ReadableStream<Uint8Array<ArrayBuffer>>;
-  writable: WritableStream<Uint8Array>;
-} {
-  let source: ReadableStreamDefaultController<Uint8Array<ArrayBuffer>>;
-  let sink: WritableStreamDefaultController;
-  /** Resolves when the queue is empty and a read waits. */
-  let wanted = Promise.withResolvers<void>();
-
-  async function decode(): Promise<void> {
-    try {
-      for (let message; (message = decoder.next()) !== undefined;) {
-        source.enqueue(message);
-        wanted = Promise.withResolvers();
-      }
-    } catch (reason) {
-      if (source.desiredSize !== 0) await wanted.promise;
-      source.error(reason);
-      throw reason;
-    }
-  }
-
-  const readable = new ReadableStream<Uint8Array<ArrayBuffer>>({
-    start: (controller) => void (source = controller),
-    pull: () => wanted.resolve(),
-    cancel(reason) {
-      sink.error(reason);
-      wanted.promise.catch(() => {});
-      wanted.reject(reason);
-    },
-  }, { highWaterMark: 0 });
-
-  const writable = new WritableStream<Uint8Array>({
-    start: (controller) => void (sink = controller),
-    async write(chunk) {
-      try {
-        decoder.push(assertBytes(chunk, "decode chunk"));
-      } catch (reason) {
-        source.error(reason);
-        throw reason;
-      }
-      await wanted.promise;
-      await decode();
-    },
-    async close() {
-      decoder.end();
-      await decode();
-      source.close();
-    },
-    abort: (reason) => source.error(reason),
-  });
-  return { readable, writable };
 }

@@ -30,14 +30,13 @@
  */
 
 import type { Channel } from "./channel.ts";
+import { type Failure, markHandled } from "./channel/waiting.ts";
+import { Calling } from "./jsonrpc/calling.ts";
 import {
   failureOf,
   type Fields,
-  isObject,
-  MCP_CANCEL,
   refusalOf,
   Serving,
-  toError,
 } from "./jsonrpc/serving.ts";
 import type {
   JsonRpcOptions,
@@ -58,12 +57,6 @@ const MAX_BAD_MESSAGES = 16;
 const MAX_WAITING = 2;
 /** The same while calls of this side are pending, whose answers have to be received. */
 const MAX_WAITING_WITH_CALLS = 64;
-
-/** A call of this side. */
-interface Call {
-  resolve(result: unknown): void;
-  reject(reason: unknown): void;
-}
 
 /**
  * Calls in both directions over a channel of `json()`.
@@ -97,25 +90,18 @@ export class JsonRpc<
   Remote = Record<string, (...params: unknown[]) => unknown>,
 > implements AsyncDisposable {
   readonly #channel: Channel<unknown, unknown>;
+  readonly #calling: Calling;
   readonly #serving: Serving;
   readonly #limit: number;
-  readonly #cancelMethod: string;
-  readonly #onError: (error: unknown) => void;
-
-  /** Pending calls of this side, by id. */
-  readonly #calls = new Map<unknown, Call>();
-  /** Calls of this side that were cancelled, whose answers may still arrive. */
-  readonly #cancelled = new Set<unknown>();
-  #lastId = 0;
+  readonly #report: (error: unknown) => void;
+  readonly #closed = Promise.withResolvers<void>();
+  /** Why the channel failed, if it did. */
+  #failure: Failure | undefined;
 
   /** Messages that were not handled yet, which includes sending their answers. */
   #handling = 0;
   /** Has `#receive()` look again at how many there are. */
   #wake = () => {};
-
-  /** Why no call can be made any longer. */
-  #end: { readonly reason: unknown } | undefined;
-  readonly #closed = Promise.withResolvers<void>();
 
   /**
    * The methods of the other side, which get their parameters by position.
@@ -147,14 +133,17 @@ export class JsonRpc<
     }
     this.#channel = channel;
     this.#limit = limit;
-    this.#cancelMethod = options.cancelMethod ?? "$/cancelRequest";
-    this.#onError = options.onError ?? (() => {});
-    this.#serving = new Serving({
-      methods: options.methods ?? {},
-      limit,
-      cancelMethod: this.#cancelMethod,
-      report: (error) => void this.#report(error),
-    });
+    this.#report = async (error) => {
+      try {
+        await options.onError?.(error);
+      } catch {
+        // Nothing else can report it.
+      }
+    };
+    const { methods = {}, cancelMethod = "$/cancelRequest" } = options;
+    const shared = { methods, limit, cancelMethod, report: this.#report };
+    this.#calling = new Calling(channel, shared);
+    this.#serving = new Serving(shared);
     this.remote = new Proxy(Object.create(null), {
       get: (_target, name) =>
         typeof name === "symbol" || name === "then"
@@ -163,6 +152,7 @@ export class JsonRpc<
             this.request(name, params.length > 0 ? params : undefined),
     });
     markHandled(this.#closed.promise);
+    channel.closed.catch((reason) => this.#failure = { reason });
     void this.#receive();
   }
 
@@ -184,29 +174,9 @@ export class JsonRpc<
     params?: object | undefined,
     options: RequestOptions = {},
   ): Promise<R> {
-    const { signal } = options;
-    const { promise, resolve, reject } = Promise.withResolvers<R>();
-    markHandled(promise);
-    const end = signal?.aborted ? signal : this.#end;
-    if (end) {
-      reject(end.reason);
-      return promise;
-    }
-    const id = ++this.#lastId;
-    const onAbort = () => {
-      if (this.#calls.delete(id)) this.#cancel(id);
-      reject(signal?.reason);
-    };
-    const forget = () => {
-      this.#calls.delete(id);
-      signal?.removeEventListener("abort", onAbort);
-    };
-    this.#calls.set(id, { resolve, reject });
+    const result = this.#calling.request<R>(method, params, options.signal);
     this.#wake();
-    signal?.addEventListener("abort", onAbort);
-    promise.then(forget, forget);
-    this.#send({ id, method, params }).catch(reject);
-    return promise;
+    return result;
   }
 
   /**
@@ -219,7 +189,7 @@ export class JsonRpc<
    * @throws {Error} As `Channel.send()`.
    */
   notify(method: string, params?: object | undefined): Promise<void> {
-    return this.#send({ method, params });
+    return this.#calling.send({ method, params });
   }
 
   /**
@@ -243,9 +213,7 @@ export class JsonRpc<
 
   async #receive() {
     const messages = this.#channel[Symbol.asyncIterator]();
-    let lastError: unknown;
-    let badInARow = 0;
-    for (;;) {
+    for (let badInARow = 0;;) {
       while (this.#isFull) await this.#untilWoken();
       try {
         const { done, value } = await messages.next();
@@ -253,25 +221,23 @@ export class JsonRpc<
         badInARow = 0;
         this.#take(value);
       } catch (error) {
-        if (badInARow > 0 && error === lastError) {
-          // A channel that has failed rejects each call with the same error.
-          this.#stop(error);
-          return this.#closed.reject(error);
+        if (this.#failure) {
+          this.#stop(this.#failure.reason);
+          return this.#closed.reject(this.#failure.reason);
         }
-        lastError = error;
-        badInARow++;
-        if (badInARow <= MAX_BAD_MESSAGES) {
-          void this.#reply(this.#refuse(error));
-        } else void this.#report(error);
+        if (++badInARow <= MAX_BAD_MESSAGES) this.#reply(refusalOf(error));
+        this.#report(error);
       }
     }
-    this.#rejectCalls(new Error("The channel was closed"));
+    this.#calling.end(new Error("The channel was closed"));
     while (this.#handling > 0) await this.#untilWoken();
     await this.#close();
   }
 
   get #isFull(): boolean {
-    const times = this.#calls.size > 0 ? MAX_WAITING_WITH_CALLS : MAX_WAITING;
+    const times = this.#calling.isPending
+      ? MAX_WAITING_WITH_CALLS
+      : MAX_WAITING;
     return this.#handling >= times * this.#limit;
   }
 
@@ -281,40 +247,16 @@ export class JsonRpc<
 
   #take(message: unknown) {
     if (!Array.isArray(message) || message.length === 0) {
-      if (this.#settle(message)) return;
-      void this.#reply(this.#serving.answer(message));
+      if (this.#calling.settle(message)) return;
+      this.#reply(this.#serving.answer(message));
     } else {
-      const requests = message.filter((each) => !this.#settle(each));
-      if (requests.length === 0) return;
-      void this.#reply(this.#serving.answerAll(requests));
+      const requests = message.filter((each) => !this.#calling.settle(each));
+      if (requests.length > 0) this.#reply(this.#serving.answerAll(requests));
     }
-  }
-
-  /** Settle the call that a message answers, if it is an answer: answers are never answered. */
-  #settle(message: unknown): boolean {
-    if (!isObject(message) || message.method !== undefined) return false;
-    const { id, result, error } = message;
-    const failure = error === undefined || error === null
-      ? undefined
-      : toError(error);
-    const call = this.#calls.get(id);
-    if (call) {
-      this.#calls.delete(id);
-      if (failure) call.reject(failure);
-      else call.resolve(result);
-      return true;
-    }
-    if (!("result" in message || "error" in message)) return false;
-    if (!this.#cancelled.delete(id)) {
-      void this.#report(
-        failure ?? new Error("The other side answered no call"),
-      );
-    }
-    return true;
   }
 
   /** Send an answer, if there is one. What it answers counts as handled from then on. */
-  async #reply(answering: Promise<Fields | Fields[] | undefined | void>) {
+  async #reply(answering: Fields | Promise<Fields | Fields[] | undefined>) {
     this.#handling++;
     try {
       const answer = await answering;
@@ -337,51 +279,13 @@ export class JsonRpc<
           ? answer.map(({ id }) => failureOf(id, error))
           : failureOf(answer.id, error),
       );
-      void this.#report(error);
-    }
-  }
-
-  /** Answer a message that cannot be received. */
-  async #refuse(error: unknown): Promise<void> {
-    try {
-      await this.#channel.send(refusalOf(error));
-    } catch (reason) {
-      if (reason === error) return; // The channel has failed.
-    }
-    void this.#report(error);
-  }
-
-  #cancel(id: number) {
-    this.#cancelled.add(id);
-    // Not all of them are answered.
-    if (this.#cancelled.size > this.#limit) {
-      const [oldest] = this.#cancelled;
-      this.#cancelled.delete(oldest);
-    }
-    const isMcp = this.#cancelMethod === MCP_CANCEL;
-    void this.notify(this.#cancelMethod, isMcp ? { requestId: id } : { id });
-  }
-
-  #send(message: Fields): Promise<void> {
-    return this.#channel.send({ jsonrpc: "2.0", ...message });
-  }
-
-  async #report(error: unknown) {
-    try {
-      await this.#onError(error);
-    } catch {
-      // Nothing else can report it.
+      this.#report(error);
     }
   }
 
   #stop(reason: unknown) {
-    this.#rejectCalls(reason);
+    this.#calling.end(reason);
     this.#serving.abort(reason);
-  }
-
-  #rejectCalls(reason: unknown) {
-    this.#end ??= { reason };
-    for (const call of this.#calls.values()) call.reject(this.#end.reason);
   }
 
   async #close() {
@@ -392,8 +296,4 @@ export class JsonRpc<
       this.#closed.reject(error);
     }
   }
-}
-
-function markHandled(promise: Promise<unknown>) {
-  promise.catch(() => {});
 }

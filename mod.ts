@@ -25,8 +25,6 @@
  * @module
  */
 
-import "./pair/load_first.ts";
-
 export {
   contentLength,
   delimiter,

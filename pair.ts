@@ -25,10 +25,8 @@
  * @module
  */
 
-import "./pair/load_first.ts";
 import type { AnySerialization, Channel, Received, Sent } from "./channel.ts";
 import { type Child, ConnectedChild } from "./pair/child.ts";
-import { waitForConnection } from "./pair/connecting.ts";
 import {
   letIn,
   makeDirectory,
@@ -45,18 +43,20 @@ import {
   writeToken,
 } from "./pair/environment.ts";
 import { addStderr } from "./pair/errors.ts";
-import { type Endpoint, HandshakeServer } from "./pair/handshake.ts";
+import {
+  type Endpoint,
+  HandshakeServer,
+  waitForConnection,
+} from "./pair/handshake.ts";
 import {
   type Attachment,
-  hooksOf,
-  type LaunchHooks,
-  withHooks,
-} from "./pair/hooks.ts";
-import {
   checkOptions,
   commandOptions,
   connectionVariables,
   explainStart,
+  hooksOf,
+  type LaunchHooks,
+  withHooks,
 } from "./pair/launch.ts";
 import type {
   ConnectOptions,
@@ -219,7 +219,7 @@ export async function spawn<S extends AnySerialization = undefined>(
       return new ConnectedChild(started, conn, checked);
     } catch (error) {
       conn.close();
-      await started.discard({ stderr: options.stderr });
+      await started.abort({ stderr: options.stderr });
       throw error;
     }
   }
@@ -254,7 +254,7 @@ export async function spawn<S extends AnySerialization = undefined>(
     } catch (error) {
       await server.stop();
       child?.channel.abort(error);
-      addStderr(error, await started.discard(options));
+      addStderr(error, await started.abort(options));
       throw error;
     }
   } finally {

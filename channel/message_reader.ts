@@ -163,11 +163,12 @@ export class MessageReader {
     this.#startReading();
   }
 
-  /** End receiving: drop what arrives. */
-  discard() {
+  /** End receiving: drop what arrives, and read on if a peer that is busy sending has to read. */
+  discard(isBusy = false) {
     if (this.#state === "open") this.#state = "discarding";
     this.#decoder.clear();
     this.#endAll(undefined);
+    if (isBusy) this.#startReading();
   }
 
   /** End receiving, and cancel the stream. */
@@ -175,11 +176,6 @@ export class MessageReader {
     this.discard();
     if (this.#transport.cancel(reason)) this.#state = "ended";
     this.#options.onEnd();
-  }
-
-  /** Read and drop what arrives, so that a peer that is busy sending starts reading. */
-  drain() {
-    this.#startReading();
   }
 
   /** The channel has failed or closed. */

@@ -9,9 +9,12 @@ import {
   rejectedPromise,
   rejectHandled,
 } from "./waiting.ts";
-import type { FramingOptions } from "../framing/types.ts";
 import type { Transport } from "./transports.ts";
-import type { Serialization } from "./types.ts";
+import type {
+  AnySerialization,
+  ChannelOptions,
+  Serialization,
+} from "./types.ts";
 
 /**
  * Flush the batch at this size if no write is queued ahead of it, so that the peer can start
@@ -33,21 +36,13 @@ const DEFAULT_HIGH_WATER_MARK = 256 * 1024;
 
 /** Check `highWaterMark` and apply its default. */
 export function highWaterMarkOf(
-  options: { highWaterMark?: number | undefined },
+  { highWaterMark = DEFAULT_HIGH_WATER_MARK }: ChannelOptions<AnySerialization>,
 ): number {
-  const { highWaterMark = DEFAULT_HIGH_WATER_MARK } = options;
-  return checkInteger(
-    "highWaterMark",
-    highWaterMark,
-    0,
-    Number.MAX_SAFE_INTEGER,
-  );
+  return checkInteger("highWaterMark", highWaterMark);
 }
 
 /** Check the limits of a channel that will be created later. */
-export function checkLimits(
-  options: FramingOptions & { highWaterMark?: number | undefined },
-): void {
+export function checkLimits(options: ChannelOptions<AnySerialization>) {
   highWaterMarkOf(options);
   maxFrameLengthOf(options);
 }

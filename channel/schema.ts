@@ -136,13 +136,3 @@ function isFailure(
 ): result is StandardSchemaV1.FailureResult {
   return result.issues !== undefined;
 }
-
-/** Check that an option is a schema. */
-export function checkSchema(name: string, schema: unknown) {
-  const isSchema =
-    (typeof schema === "object" || typeof schema === "function") &&
-    schema !== null && "~standard" in schema;
-  if (!isSchema) {
-    throw new TypeError(`Cannot use ${name}: it is not a Standard Schema`);
-  }
-}

@@ -1,6 +1,6 @@
 import { quote } from "../framing/errors.ts";
 import { giveMemory, takeMemory } from "../framing/memory.ts";
-import { checkSchema, checkWith, type StandardSchemaV1 } from "./schema.ts";
+import { checkWith, type StandardSchemaV1 } from "./schema.ts";
 import type {
   AnySerialization,
   BytesOptions,
@@ -247,8 +247,6 @@ export function json(
   };
   if (schemas === undefined) return plain;
   const { receive, send = receive } = schemas;
-  checkSchema("receive", receive);
-  checkSchema("send", send);
   return {
     borrows: true,
     serialize(message) {
@@ -288,34 +286,15 @@ function parse(string: string, bytes: Uint8Array): unknown {
   try {
     return JSON.parse(string);
   } catch (cause) {
-    const why = whyNotJson(string, bytes, messageOf(cause));
     throw new SyntaxError(
-      `Cannot receive message: it is not JSON: ${why}`,
+      `Cannot receive message: it is not JSON: ${excerptOf(bytes)}`,
       { cause },
     );
   }
 }
 
-function whyNotJson(string: string, bytes: Uint8Array, reason: string): string {
-  if (string === "") return "it is empty";
-  if (string.startsWith("\ufeff")) {
-    return `it begins with a byte-order mark: ${excerptOf(bytes)}`;
-  }
-  // V8 may quote the text, unescaped, after a comma.
-  const [what = ""] = reason.replace(/[^ -~]/g, "?").split(", ");
-  return `${what}: ${excerptOf(bytes)}`;
-}
-
-/** Bytes shown of each end of a long message. */
-const SHOWN = 30;
-
-/** Show the bytes of a bad message: all, or both ends. */
 function excerptOf(bytes: Uint8Array): string {
-  const { length } = bytes;
-  const shown = length <= 2 * SHOWN
-    ? quote(bytes)
-    : `${quote(bytes.subarray(0, SHOWN))} ... ${quote(bytes.subarray(-SHOWN))}`;
-  return `${shown} (${length} bytes)`;
+  return `${quote(bytes)} (${bytes.length} bytes)`;
 }
 
 export function messageOf(error: unknown): string {

@@ -161,23 +161,15 @@ function expose(exception: DOMException): () => void {
 /** Make an error that was a `DOMException` one again. */
 function toException(object: object) {
   if (!(object instanceof Error) || typeof object.cause !== "object") return;
-  const { message, cause } = object;
+  const { cause } = object;
   if (cause === null || !Object.hasOwn(cause, NAME)) return;
   const name = String(Reflect.get(cause, NAME));
   Object.setPrototypeOf(object, DOMException.prototype);
-  const properties = {
-    name,
-    message,
-    code: new DOMException("", name).code,
-    cause: Reflect.get(cause, "cause"),
-  };
-  for (const [key, value] of Object.entries(properties)) {
-    Object.defineProperty(object, key, {
-      value,
-      writable: true,
-      configurable: true,
-    });
-  }
+  Object.defineProperties(object, {
+    name: { value: name, configurable: true },
+    code: { value: new DOMException("", name).code, configurable: true },
+    cause: { value: Reflect.get(cause, "cause") },
+  });
 }
 
 function dataCloneError(action: string, cause: unknown): DOMException {

@@ -52,12 +52,9 @@ export function rejectedPromise(reason: unknown): Promise<never> {
 
 /** Reject a promise that may never be awaited. */
 export function rejectHandled(
-  { promise, reject }: Pick<
-    PromiseWithResolvers<unknown>,
-    "promise" | "reject"
-  >,
+  waiter: { promise: Promise<unknown>; reject(reason: unknown): void },
   reason: unknown,
 ) {
-  markHandled(promise);
-  reject(reason);
+  markHandled(waiter.promise);
+  waiter.reject(reason);
 }

@@ -50,7 +50,7 @@ export class DescriptorHandshake {
       // Only now: a child that connected before the signal aborted is admitted.
       signal.throwIfAborted();
       const sockets = [listener, ...this.#candidates.keys()];
-      await this.#libc.poller.wait(sockets, POLLIN, [signal]);
+      await this.#libc.poller.wait(sockets, POLLIN, signal);
     }
   }
 

@@ -178,6 +178,11 @@ export class Libc implements Disposable {
     return bytes.subarray(0, Math.max(count, 0));
   }
 
+  /** Tell the peer that nothing more follows. */
+  closeWrite(socket: number): void {
+    this.#symbols.shutdown(socket, c.SHUT_WR);
+  }
+
   /** Get the events for which a descriptor is ready; 0 if there are none. */
   #poll(descriptor: number, events: number): number {
     c.setPollEntry(this.#pollEntry, 0, descriptor, events);

@@ -2,17 +2,13 @@ import type { Poller } from "./polling.ts";
 
 /** Runs the operations on a socket in one direction, in call order. */
 export class OperationQueue {
-  readonly #poller: Poller;
-  readonly #socket: number;
-  readonly #events: number;
+  readonly #wait: (signal: AbortSignal) => Promise<void>;
   readonly #stopped = new AbortController();
   #last: Promise<unknown> | undefined;
 
   /** Operations wait until the socket is ready for `events`. */
   constructor(poller: Poller, socket: number, events: number) {
-    this.#poller = poller;
-    this.#socket = socket;
-    this.#events = events;
+    this.#wait = (signal) => poller.wait([socket], events, signal);
   }
 
   /**
@@ -31,15 +27,16 @@ export class OperationQueue {
 
   async #perform<T>(
     act: () => T | undefined,
-    signal: AbortSignal | undefined,
+    signal?: AbortSignal,
   ): Promise<T> {
     signal?.throwIfAborted();
     if (this.#last !== undefined) await beforeAbort(this.#last, signal);
+    const { signal: stopped } = this.#stopped;
+    const either = signal ? AbortSignal.any([stopped, signal]) : stopped;
     for (;;) {
       const result = act();
       if (result !== undefined) return result;
-      const signals = [this.#stopped.signal, ...signal ? [signal] : []];
-      await this.#poller.wait([this.#socket], this.#events, signals);
+      await this.#wait(either);
       signal?.throwIfAborted();
     }
   }
@@ -56,10 +53,7 @@ export class OperationQueue {
 }
 
 /** Wait for a promise that never rejects, unless the signal aborts first. */
-async function beforeAbort(
-  promise: Promise<unknown>,
-  signal: AbortSignal | undefined,
-): Promise<void> {
+async function beforeAbort(promise: Promise<unknown>, signal?: AbortSignal) {
   const aborted = Promise.withResolvers<never>();
   const onAbort = () => aborted.reject(signal?.reason);
   signal?.addEventListener("abort", onAbort);

@@ -46,15 +46,15 @@ export class Poller implements Disposable {
   }
 
   /**
-   * Wait until one of the descriptors is ready for `events`, or a signal aborts. After that the
+   * Wait until one of the descriptors is ready for `events`, or the signal aborts. After that the
    * thread no longer uses the descriptors, so they can be closed.
    */
   async wait(
     descriptors: readonly number[],
     events: number,
-    signals: readonly AbortSignal[],
+    signal: AbortSignal,
   ): Promise<void> {
-    if (signals.some((signal) => signal.aborted)) return;
+    if (signal.aborted) return;
     const waiter = { descriptors, events, ...Promise.withResolvers<void>() };
     this.#waiters.add(waiter);
     if (this.#polled.size > 0) this.#wakeUp();
@@ -64,13 +64,11 @@ export class Poller implements Disposable {
       if (this.#polled.has(waiter)) this.#wakeUp();
       else waiter.resolve();
     };
-    for (const signal of signals) signal.addEventListener("abort", onAbort);
+    signal.addEventListener("abort", onAbort);
     try {
       await waiter.promise;
     } finally {
-      for (const signal of signals) {
-        signal.removeEventListener("abort", onAbort);
-      }
+      signal.removeEventListener("abort", onAbort);
     }
   }
 
@@ -124,10 +122,8 @@ export class Poller implements Disposable {
       for (const [index, { waiter }] of entries.entries()) {
         if (c.pollResult(view, index + 1) !== 0) this.#waiters.delete(waiter);
       }
-      for (const waiter of waiters) {
-        // Aborted waiters were removed, too.
-        if (!this.#waiters.has(waiter)) waiter.resolve();
-      }
+      // Aborted waiters were removed, too.
+      for (const waiter of waiters.difference(this.#waiters)) waiter.resolve();
     } catch (error) {
       for (const waiter of waiters) {
         this.#waiters.delete(waiter);

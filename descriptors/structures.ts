@@ -15,6 +15,7 @@ export const AF_UNIX = 1;
 export const AF_INET = 2;
 export const SOCK_STREAM = 1;
 export const SCM_RIGHTS = 1;
+export const SHUT_WR = 1;
 export const POLLIN = 1;
 export const POLLOUT = 4;
 export const POLLHUP = 16;

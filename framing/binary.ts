@@ -1,11 +1,6 @@
 /** Formats that begin with the length of the message as a binary number. */
 
-import {
-  checkInteger,
-  FrameSyntaxError,
-  FrameTooLargeError,
-  quote,
-} from "./errors.ts";
+import { checkInteger, FrameTooLargeError, headerError } from "./errors.ts";
 import type { Framing, LengthFieldOptions, VarintOptions } from "./types.ts";
 
 /** The maximum of `lengthFieldOffset` and `initialBytesToStrip`. */
@@ -86,23 +81,20 @@ const NATIVE_IS_LITTLE = new Uint8Array(new Uint16Array([1]).buffer)[0] === 1;
  * @throws {TypeError} If `endianness` is not one of the three values.
  */
 export function lengthField(options: LengthFieldOptions = {}): Framing {
-  const { endianness = "native" } = options;
+  const {
+    endianness = "native",
+    lengthFieldLength: size = 4,
+    lengthFieldOffset: position = 0,
+    lengthAdjustment: adjustment = 0,
+  } = options;
   if (!["native", "big", "little"].includes(endianness)) {
     throw new TypeError(
       `Cannot use endianness: "${endianness}" is not "native", "big" or "little"`,
     );
   }
-  const size = options.lengthFieldLength ?? 4;
-  const position = options.lengthFieldOffset ?? 0;
-  const adjustment = options.lengthAdjustment ?? 0;
   checkInteger("lengthFieldLength", size, 1, 8);
   checkInteger("lengthFieldOffset", position, 0, MAX_LENGTH_FIELD_OFFSET);
-  checkInteger(
-    "lengthAdjustment",
-    adjustment,
-    Number.MIN_SAFE_INTEGER,
-    Number.MAX_SAFE_INTEGER,
-  );
+  checkInteger("lengthAdjustment", adjustment, Number.MIN_SAFE_INTEGER);
   const headerLength = position + size;
   const { initialBytesToStrip: strip = headerLength } = options;
   if (options.initialBytesToStrip !== undefined) {
@@ -170,11 +162,10 @@ export function lengthField(options: LengthFieldOptions = {}): Framing {
       }
       const messageLength = value - overhead;
       if (messageLength < 0 || value + adjustment < 0) {
-        throw new FrameSyntaxError(
-          `Cannot decode frame: its length field of ${value} makes a message of ${messageLength} bytes, its header reads ${
-            quote(bytes.subarray(start, start + headerLength))
-          }`,
-          { offset: position },
+        throw headerError(
+          `frame: its length field of ${value} makes a message of ${messageLength} bytes`,
+          bytes.subarray(start, start + headerLength),
+          position,
         );
       }
       return { messageOffset: strip, messageLength };
@@ -239,25 +230,15 @@ export function varint(options: VarintOptions = {}): Framing {
       for (let i = 0; start + i < end; i++) {
         const byte = bytes[start + i]!;
         // The tenth byte holds the last of 64 bits.
-        if (i === 9 && byte > 1) {
-          throw new FrameSyntaxError(
-            `Cannot decode frame: its varint length is over 64 bits, its header reads ${
-              quote(bytes.subarray(start, start + 10))
-            }`,
-            { offset: i },
-          );
-        }
+        const isTooLong = i === 9 && byte > 1;
         value += (byte & 127) * 2 ** (7 * i);
-        if (byte > 127) continue;
-        if (byte === 0 && i > 0 && !allowOverlong) {
-          throw new FrameSyntaxError(
-            `Cannot decode frame: its varint length takes ${
-              i + 1
-            } bytes where fewer suffice, its header reads ${
-              quote(bytes.subarray(start, start + i + 1))
-            }`,
-            { offset: i },
-          );
+        if (byte > 127 && !isTooLong) continue;
+        if (isTooLong || (byte === 0 && i > 0 && !allowOverlong)) {
+          const problem = isTooLong
+            ? "is over 64 bits"
+            : `takes ${i + 1} bytes where fewer suffice`;
+          const header = bytes.subarray(start, start + i + 1);
+          throw headerError(`frame: its varint length ${problem}`, header, i);
         }
         return { messageOffset: i + 1, messageLength: value };
       }

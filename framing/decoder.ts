@@ -140,12 +140,32 @@ export class FrameDecoder {
     into?: Uint8Array<ArrayBuffer>,
     isOwned = true,
   ): Uint8Array<ArrayBuffer> | undefined {
+    try {
+      return this.#next(into, isOwned);
+    } catch (error) {
+      if (!(error instanceof FrameSyntaxError)) throw error;
+      // A framing counts offsets from the start of the frame.
+      const offset = this.#position + error.offset;
+      throw new FrameSyntaxError(error.message, { offset });
+    }
+  }
+
+  #next(
+    into: Uint8Array<ArrayBuffer> | undefined,
+    isOwned: boolean,
+  ): Uint8Array<ArrayBuffer> | undefined {
     const header = this.#header ??= this.#decodeHeader();
     if (header === undefined) return this.#keepRest();
     const { messageLength } = header;
     let message = this.#message;
+    const isBegunInto = message !== undefined && this.#isCallerMemory;
+    if (into !== undefined && messageLength > into.length && !isBegunInto) {
+      throw new ViewTooShortError(
+        `Cannot receive message of ${messageLength} bytes: the view has ${into.length}`,
+        { length: messageLength, maxFrameLength: into.length },
+      );
+    }
     if (message === undefined) {
-      if (into !== undefined) checkView(into, messageLength);
       const frameLength = this.#frameLength(header);
       if (this.#buffer.end - this.#buffer.start >= frameLength) {
         return this.#takeFrame(header, into, isOwned);
@@ -154,12 +174,9 @@ export class FrameDecoder {
       if (isCopied || this.#isEnded) return this.#keepRest();
       this.#buffer.start += header.messageOffset;
       this.#isCallerMemory = into !== undefined;
-      message = into?.subarray(0, messageLength) ??
+      message = this.#message = into?.subarray(0, messageLength) ??
         this.#allocate(messageLength, isOwned);
-      this.#message = message;
       this.#filled = 0;
-    } else if (into !== undefined && !this.#isCallerMemory) {
-      checkView(into, messageLength);
     }
     if (!this.#fillMessage(message, header)) return this.#keepRest();
     if (this.#isCallerMemory) return message;
@@ -210,7 +227,9 @@ export class FrameDecoder {
 
   /** The trailer begins at `end`. */
   #endFrame(header: FrameHeader, message: Uint8Array, end: number) {
-    if (this.#trailerLength > 0) this.#checkTrailer(message, end, header);
+    if (this.#trailerLength > 0) {
+      this.#framing.checkTrailer?.(message, this.#buffer.bytes, end, header);
+    }
     this.#buffer.start = end + this.#trailerLength;
     this.#position += this.#frameLength(header);
     this.#header = this.#message = undefined;
@@ -225,12 +244,7 @@ export class FrameDecoder {
     const { bytes, start, end } = this.#buffer;
     const available = end - start;
     if (available === 0) return undefined;
-    let header;
-    try {
-      header = this.#framing.decodeHeader(bytes, start, end, this.#scanned);
-    } catch (error) {
-      throw this.#locate(error);
-    }
+    let header = this.#framing.decodeHeader(bytes, start, end, this.#scanned);
     if (header === undefined) {
       this.#scanned = available;
       if (this.#isEnded) header = this.#framing.decodeEnd?.(bytes, start, end);
@@ -246,7 +260,7 @@ export class FrameDecoder {
       const shown = quote(bytes.subarray(start, start + maxHeaderLength));
       throw new FrameSyntaxError(
         `Cannot decode frame: its header is longer than ${maxHeaderLength} bytes, it reads ${shown}`,
-        { offset: this.#position + maxHeaderLength },
+        { offset: maxHeaderLength },
       );
     }
     if (header.messageLength > this.#maxFrameLength) {
@@ -295,22 +309,6 @@ export class FrameDecoder {
     );
   }
 
-  #checkTrailer(message: Uint8Array, start: number, header: FrameHeader) {
-    try {
-      this.#framing.checkTrailer?.(message, this.#buffer.bytes, start, header);
-    } catch (error) {
-      throw this.#locate(error);
-    }
-  }
-
-  /** A framing counts offsets from the start of the frame, the caller from that of the stream. */
-  #locate(error: unknown): unknown {
-    if (!(error instanceof FrameSyntaxError)) return error;
-    return new FrameSyntaxError(error.message, {
-      offset: this.#position + error.offset,
-    });
-  }
-
   /** More bytes are needed. */
   #keepRest(): undefined {
     if (this.#isEnded && !this.isIdle) throw this.#truncated();
@@ -340,14 +338,6 @@ export class FrameDecoder {
 function isForeign(header: Uint8Array): boolean {
   return header[0] === 0 || header.at(-1) === 0 ||
     header.every((byte) => byte >= 0x09 && byte < 0x7f);
-}
-
-function checkView(view: Uint8Array, length: number) {
-  if (length <= view.length) return;
-  throw new ViewTooShortError(
-    `Cannot receive message of ${length} bytes: the view has ${view.length}`,
-    { length, maxFrameLength: view.length },
-  );
 }
 
 function fill(

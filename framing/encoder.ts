@@ -47,10 +47,8 @@ export class FrameEncoder {
 
   /** Return the frame. */
   encode(message: Uint8Array): Uint8Array<ArrayBuffer> {
-    this.#checkLength(message);
     const bytes = new Uint8Array(message.length + this.maxOverhead);
-    const end = this.encodeInto(message, bytes, 0);
-    return end < bytes.length ? bytes.slice(0, end) : bytes;
+    return bytes.subarray(0, this.encodeInto(message, bytes, 0));
   }
 
   /** Return header, message and trailer. Does not copy the message. */

@@ -104,6 +104,18 @@ export function quote(bytes: Uint8Array): string {
   return `"${text}"${bytes.length > MAX_QUOTED ? " ..." : ""}`;
 }
 
+/** Make the error for a header that no frame can begin with. */
+export function headerError(
+  problem: string,
+  header: Uint8Array,
+  offset: number,
+): FrameSyntaxError {
+  return new FrameSyntaxError(
+    `Cannot decode ${problem}, its header reads ${quote(header)}`,
+    { offset },
+  );
+}
+
 /** Default of {@linkcode FramingOptions.maxFrameLength}: 64 MiB. */
 const DEFAULT_MAX_FRAME_LENGTH = 64 * 1024 * 1024;
 
@@ -111,8 +123,8 @@ const DEFAULT_MAX_FRAME_LENGTH = 64 * 1024 * 1024;
 export function checkInteger(
   name: string,
   value: number,
-  min: number,
-  max: number,
+  min = 0,
+  max = Number.MAX_SAFE_INTEGER,
 ): number {
   if (!Number.isInteger(value) || value < min || value > max) {
     throw new RangeError(
@@ -122,11 +134,8 @@ export function checkInteger(
   return value;
 }
 
-export function maxFrameLengthOf(options: FramingOptions): number {
-  return checkInteger(
-    "maxFrameLength",
-    options.maxFrameLength ?? DEFAULT_MAX_FRAME_LENGTH,
-    0,
-    Number.MAX_SAFE_INTEGER,
-  );
+export function maxFrameLengthOf(
+  { maxFrameLength = DEFAULT_MAX_FRAME_LENGTH }: FramingOptions,
+): number {
+  return checkInteger("maxFrameLength", maxFrameLength);
 }

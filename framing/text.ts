@@ -1,17 +1,23 @@
 /** Formats with text around the message: its length in decimal digits, or a delimiter. */
 
-import { FrameSyntaxError, quote } from "./errors.ts";
+import { FrameSyntaxError, headerError, quote } from "./errors.ts";
 import type { DelimiterOptions, Framing } from "./types.ts";
 
 const LINE_FEED = 0x0a;
 const CARRIAGE_RETURN = 0x0d;
 const COMMA = 0x2c;
-const ZERO = 0x30;
-const NINE = 0x39;
 const COLON = 0x3a;
 
 /** Decimal digits of `Number.MAX_SAFE_INTEGER`. */
 const MAX_DIGITS = 16;
+
+/** The header of a netstring, or the start of one. */
+const NETSTRING = /^(0(?![0-9])|[1-9][0-9]{0,15})(:?)/;
+
+/** Latin-1: every byte is one character. */
+function toText(bytes: Uint8Array): string {
+  return String.fromCharCode(...bytes);
+}
 
 /** Write ASCII text at `start`, and return its length. */
 function encodeAscii(text: string, bytes: Uint8Array, start: number): number {
@@ -64,34 +70,17 @@ export function netstring(): Framing {
       bytes[start] = COMMA;
     },
     decodeHeader(bytes, start, end) {
-      const fail = (why: string, at: number, offset = at) => {
-        const arrived = quote(bytes.subarray(start, start + at + 1));
-        return new FrameSyntaxError(
-          `Cannot decode netstring: ${why}, its header reads ${arrived}`,
-          { offset },
-        );
-      };
-      let messageLength = 0;
-      for (let i = 0; start + i < end; i++) {
-        const byte = bytes[start + i]!;
-        if (byte === COLON && i > 0) {
-          return { messageOffset: i + 1, messageLength };
-        }
-        if (byte < ZERO || byte > NINE) {
-          throw fail(
-            `its byte ${i} is not a digit${i > 0 ? " or colon" : ""}`,
-            i,
-          );
-        }
-        if (i > 0 && bytes[start] === ZERO) {
-          throw fail("its length begins with a zero", i, 0);
-        }
-        if (i === MAX_DIGITS) {
-          throw fail(`its length has more than ${MAX_DIGITS} digits`, i);
-        }
-        messageLength = messageLength * 10 + (byte - ZERO);
-      }
-      return undefined;
+      const limit = Math.min(end, start + MAX_DIGITS + 1);
+      const header = bytes.subarray(start, limit);
+      const [text = "", length, colon] = NETSTRING.exec(toText(header)) ?? [];
+      const { length: at } = text;
+      if (colon) return { messageOffset: at, messageLength: Number(length) };
+      if (at === header.length && at <= MAX_DIGITS) return undefined;
+      throw headerError(
+        "netstring: a length of 1 to 16 digits and a colon are expected",
+        header.subarray(0, at + 1),
+        at,
+      );
     },
     checkTrailer(_message, bytes, start, { messageOffset, messageLength }) {
       if (bytes[start] === COMMA) return;
@@ -110,15 +99,14 @@ const MAX_HEADER_BLOCK_LENGTH = 4096;
 
 const HEADER = /^([!#$%&'*+\-.^_`|~0-9A-Za-z]+):([^\r\n]*)$/;
 const DIGITS = /^[ \t]*[0-9]+[ \t]*$/;
+/** Control characters, except layout and color, before a colon: no text has them. */
+// deno-lint-ignore no-control-regex -- it finds them
+const BINARY = /^[^:]*?[\0-\x08\x0e-\x1a\x1c-\x1f\x7f]/;
 
-function syntaxError(
-  message: string,
-  line: Uint8Array,
-  offset: number,
-  hint = "",
-) {
+function syntaxError(problem: string, line: Uint8Array, offset: number) {
+  const hint = problem.startsWith("a line") ? HINT : "";
   return new FrameSyntaxError(
-    `Cannot decode header block: ${message}: ${quote(line)}${hint}`,
+    `Cannot decode header block: ${problem}: ${quote(line)}${hint}`,
     { offset },
   );
 }
@@ -127,28 +115,11 @@ const NO_HEADER = "a line is not of the form `name: value`";
 const HINT =
   ". Does the program log to its standard output, or use another framing?";
 
-/** Whether text never holds this byte: all control characters except layout and color. */
-function isBinary(byte: number): boolean {
-  return (byte < 0x20 && !(byte >= 0x09 && byte <= 0x0d) && byte !== 0x1b) ||
-    byte === 0x7f;
-}
-
-/**
- * Throw if a line is binary data, in which a line feed may never come.
- *
- * @param start Where the frame begins.
- * @param at Where the line begins.
- * @param from The first byte that was not checked before.
- */
-function checkText(bytes: Uint8Array, start: number, at: number, from = at) {
-  for (let i = Math.max(at, from); i < bytes.length; i++) {
-    const byte = bytes[i] ?? 0;
-    if (byte === LINE_FEED) return;
-    if (!isBinary(byte)) continue;
-    // The value of a header may hold any byte.
-    if (bytes.subarray(at, i).includes(COLON)) return;
-    throw syntaxError(NO_HEADER, bytes.subarray(at, i + 1), at - start, HINT);
-  }
+/** Throw if a line is binary data, in which a line feed may never come. */
+function checkText(line: Uint8Array, offset: number) {
+  const [binary] = BINARY.exec(toText(line)) ?? [];
+  if (binary === undefined) return;
+  throw syntaxError(NO_HEADER, line.subarray(0, binary.length), offset);
 }
 
 /**
@@ -208,12 +179,12 @@ export function contentLength(): Framing {
         at = Math.max(start, arrived.lastIndexOf(LINE_FEED) + 1);
       }
       for (;;) {
+        const offset = at - start;
         const lineFeed = arrived.indexOf(LINE_FEED, at);
         if (lineFeed === -1) {
-          checkText(arrived, start, at, start + scanned);
+          checkText(arrived.subarray(at), offset);
           return undefined;
         }
-        const offset = at - start;
         const isEnded = lineFeed > at &&
           arrived[lineFeed - 1] === CARRIAGE_RETURN;
         const line = arrived.subarray(at, isEnded ? lineFeed - 1 : lineFeed);
@@ -224,24 +195,21 @@ export function contentLength(): Framing {
           }
           return { messageOffset: lineFeed + 1 - start, messageLength };
         }
-        // Latin-1: every byte is one character.
-        const header = isEnded && HEADER.exec(String.fromCharCode(...line));
+        const header = isEnded && HEADER.exec(toText(line));
         if (!header) {
-          checkText(arrived, start, at);
+          checkText(line, offset);
           const wrong = isEnded ? NO_HEADER : "a line does not end in \\r\\n";
-          throw syntaxError(wrong, line, offset, HINT);
+          throw syntaxError(wrong, line, offset);
         }
         at = lineFeed + 1;
         const [, name = "", value = ""] = header;
         if (name.toLowerCase() !== "content-length") continue;
-        if (!DIGITS.test(value)) {
-          const wrong = "its Content-Length is not made of digits";
-          throw syntaxError(wrong, line, offset);
-        }
-        if (messageLength !== undefined) {
-          const wrong = "it has more than one Content-Length";
-          throw syntaxError(wrong, line, offset);
-        }
+        const wrong = !DIGITS.test(value)
+          ? "its Content-Length is not made of digits"
+          : messageLength !== undefined
+          ? "it has more than one Content-Length"
+          : undefined;
+        if (wrong) throw syntaxError(wrong, line, offset);
         messageLength = Number(value);
       }
     },
@@ -326,10 +294,7 @@ export function delimiter(options: DelimiterOptions = {}): Framing {
       if (at === -1 && length > 1) {
         const begin = Math.max(0, message.length - length + 1);
         const tail = message.subarray(begin);
-        const end = new Uint8Array(tail.length + length);
-        end.set(tail);
-        end.set(sequence, tail.length);
-        at = begin + find(end, 0);
+        at = begin + find(Uint8Array.of(...tail, ...sequence), 0);
       }
       if (at === -1 || at === message.length) return 0;
       throw new RangeError(

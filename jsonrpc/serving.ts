@@ -102,10 +102,6 @@ function isId(id: unknown): id is string | number | null {
   return typeof id === "string" || typeof id === "number" || id === null;
 }
 
-function isMethod(value: unknown): value is (...params: unknown[]) => unknown {
-  return typeof value === "function";
-}
-
 interface Request {
   readonly id?: string | number | null;
   readonly method: string;
@@ -180,7 +176,12 @@ export class Serving {
     } catch (error) {
       if (id === undefined) this.#options.report(error);
       const isCancelled = signal.aborted && error === signal.reason;
-      answer = failureOf(id, isCancelled ? cancelled() : error);
+      answer = failureOf(
+        id,
+        isCancelled
+          ? new JsonRpcError(REQUEST_CANCELLED, "The call was cancelled")
+          : error,
+      );
     } finally {
       if (this.#requests.get(key) === controller) this.#requests.delete(key);
       const next = this.#turns.shift();
@@ -222,26 +223,17 @@ export class Serving {
 
   #call({ id, method, params }: Request, signal: AbortSignal): unknown {
     const { methods } = this.#options;
-    const called = Object.hasOwn(methods, method)
-      ? Reflect.get(methods, method)
-      : undefined;
-    if (!isMethod(called)) {
+    const called = Object.hasOwn(methods, method) &&
+      Reflect.get(methods, method);
+    if (typeof called !== "function") {
       if (id === undefined) return; // A notification may be for others.
       const name = method.slice(0, MAX_NAME_LENGTH);
       throw new JsonRpcError(METHOD_NOT_FOUND, `There is no method ${name}`);
     }
-    const passed: unknown[] = Array.isArray(params)
-      ? [...params]
-      : params
-      ? [params]
-      : [];
+    const passed = Array.isArray(params) ? [...params] : params ? [params] : [];
     if (called.length > passed.length) {
       passed[called.length - 1] = { signal };
     }
     return Reflect.apply(called, methods, passed);
   }
-}
-
-function cancelled(): JsonRpcError {
-  return new JsonRpcError(REQUEST_CANCELLED, "The call was cancelled");
 }

@@ -81,9 +81,9 @@ export interface JsonRpcOptions {
    */
   cancelMethod?: string | undefined;
   /**
-   * Gets the errors that no call reports: messages that are not JSON-RPC, answers to no call,
-   * notifications whose method threw, and results that cannot be sent. Errors that it throws
-   * itself are ignored.
+   * Gets the errors that no call reports: messages that are not JSON-RPC, answers to no call
+   * (late answers to cancelled calls are ignored), notifications whose method threw, and results
+   * that cannot be sent. Errors that it throws itself are ignored.
    *
    * @param error The error.
    */

@@ -79,15 +79,9 @@ export class ConnectedChild<S extends AnySerialization>
   readonly channel: Channel<Received<S>, Sent<S>>;
   readonly #started: StartedProcess;
   readonly #connection: ChildConnection;
-  readonly #options: SpawnOptions<S>;
-  readonly #gracePeriod: number;
+  readonly #options: SpawnOptions<S> & { gracePeriod: number };
   #closing: Promise<Deno.CommandStatus> | undefined;
 
-  /**
-   * @param started The process.
-   * @param conn The connection to it: over a Unix socket, TCP or pipes.
-   * @param options The options of `spawn()`.
-   */
   constructor(
     started: StartedProcess,
     conn: Connection,
@@ -96,9 +90,8 @@ export class ConnectedChild<S extends AnySerialization>
     this.#started = started;
     this.#connection = new ChildConnection(conn, started);
     this.#options = options;
-    this.#gracePeriod = options.gracePeriod;
     this.channel = openChannel(this.#connection, options);
-    if (options.signal) this.#endOnAbort(options.signal);
+    if (options.signal) this.#endOnAbort(options.signal, options.gracePeriod);
   }
 
   get process(): Deno.ChildProcess {
@@ -123,11 +116,11 @@ export class ConnectedChild<S extends AnySerialization>
 
   async #close(): Promise<Deno.CommandStatus> {
     this.#started.ask();
+    const { gracePeriod } = this.#options;
     const closePipes = emptyPipes(this.process, this.#options);
     try {
-      this.#connection.drainOnClose();
       const closed = markHandled(this.channel.close());
-      await this.#started.end(this.#gracePeriod, this.#gracePeriod);
+      await this.#started.end(gracePeriod, gracePeriod);
       await Promise.all([
         // Another process may hold the child's end, and read nothing.
         within(END_WAIT, closed).catch(() => {}),
@@ -137,7 +130,7 @@ export class ConnectedChild<S extends AnySerialization>
     } finally {
       closePipes();
       this.channel.abort(new Error("The child has exited"));
-      this.#connection.destroy();
+      this.#connection.abort();
     }
   }
 
@@ -149,19 +142,12 @@ export class ConnectedChild<S extends AnySerialization>
     }
   }
 
-  /** Without this, `using` fails with a message that does not help. */
-  get [Symbol.dispose](): never {
-    throw new TypeError(
-      'Cannot use a child with "using", because ending it takes time: use "await using"',
-    );
-  }
-
   /** SIGTERM when `signal` aborts, and SIGKILL after `gracePeriod`. */
-  #endOnAbort(signal: AbortSignal) {
+  #endOnAbort(signal: AbortSignal, gracePeriod: number) {
     const onAbort = () => {
       this.#started.ask({ reason: signal.reason });
       // close() rejects with the same error.
-      this.#started.end(0, this.#gracePeriod).catch((error) =>
+      this.#started.end(0, gracePeriod).catch((error) =>
         log?.(`could not signal child ${this.pid}: ${messageOf(error)}`)
       );
     };

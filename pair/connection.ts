@@ -3,19 +3,13 @@
 import type { Connection } from "../channel.ts";
 import { type Peer, setPeer } from "../channel/transports.ts";
 import type { Failure } from "../channel/waiting.ts";
+import type { StartedProcess } from "./process.ts";
 import { END_WAIT, limitReads, within } from "./waiting.ts";
 
 const BUFFER_LENGTH = 65_536;
 
 /** The part of a child process that its connection asks. */
-export interface Exit {
-  /** Resolves when the child has exited. */
-  readonly exited: Promise<void>;
-  /** Whether this process asked the child to end. */
-  readonly isAsked: boolean;
-  /** What to report in place of the end of the channel, once the child has exited or was asked to. */
-  failure(cause?: unknown): Promise<Failure | undefined>;
-}
+export type Exit = Pick<StartedProcess, "exited" | "isAsked" | "failure">;
 
 /**
  * The connection to a child. It ends when the child has exited, even if another process still
@@ -35,16 +29,10 @@ export class ChildConnection implements Connection, Peer {
   readonly #exit: Exit;
   readonly #closed = Promise.withResolvers<void>();
   #state: "running" | "exited" | "closed" = "running";
-  /** Whether the channel closes this connection only once the child has. */
-  #isDraining = false;
   #hasSendingEnded = false;
   #read: Promise<number | null> = Promise.resolve(null);
-  readonly #limit = limitReads(() => this.destroy());
+  readonly #limit = limitReads(() => this.abort());
 
-  /**
-   * @param conn The connection: over a Unix socket, TCP or pipes.
-   * @param exit The exit of the child.
-   */
   constructor(conn: Connection, exit: Exit) {
     this.#conn = conn;
     this.#exit = exit;
@@ -77,18 +65,14 @@ export class ChildConnection implements Connection, Peer {
     if (failure) throw failure.reason;
   }
 
+  /** Close it; if the child was asked to end, discard what it still sends first. */
   close(): void {
-    if (this.#isDraining && this.#hasSendingEnded) void this.#drain();
-    else this.destroy();
-  }
-
-  /** From now on {@linkcode close} discards what still arrives before it closes. */
-  drainOnClose(): void {
-    this.#isDraining = true;
+    if (this.#exit.isAsked && this.#hasSendingEnded) void this.#drain();
+    else this.abort();
   }
 
   /** Close both directions now. */
-  destroy(): void {
+  abort(): void {
     this.#state = "closed";
     this.#closed.resolve();
     try {
@@ -132,7 +116,7 @@ export class ChildConnection implements Connection, Peer {
     } catch {
       // It was closed.
     }
-    this.destroy();
+    this.abort();
   }
 }
 

@@ -14,17 +14,23 @@ export interface CacheOptions {
   readonly directory: string | undefined;
   /** Names in the parent's cache that are linked. */
   readonly links: readonly string[];
-  /** Directories that the module can reach, where a link could lead it out. */
+  /** Directories that the module may read or write. */
   readonly reach: readonly string[];
   /** Whether the child is another user. */
   readonly isForeign: boolean;
 }
 
+/** Where the `npm` of a cache leads that has none: Deno then cannot make it. */
+export const NOWHERE = "none";
+
 /**
  * Make an empty `DENO_DIR`.
  *
  * Deno opens what lies in its cache without a check of permissions, and writes there. Paths below
- * its `npm` lead anywhere (`%2F..`), so a module that is not trusted finds none.
+ * its `npm`, which it makes if it is missing, lead anywhere (`%2F..`). So a link to nowhere is in
+ * its place: the kernel resolves no path below it.
+ *
+ * @throws {Deno.errors.NotCapable} If the module could reach it.
  */
 export async function makeDenoDir(
   { cache, directory, links, reach, isForeign }: CacheOptions,
@@ -33,12 +39,16 @@ export async function makeDenoDir(
   try {
     // The directory stays the parent's: then the module has no storage.
     if (isForeign) await Deno.chmod(own, 0o755);
-    const isReachable = reach.some((path) => isInside(own, realPathOf(path)));
-    if (cache !== undefined && !isReachable) {
-      for (const name of links) {
-        await link(`${cache}/${name}`, `${own}/${name}`);
-      }
+    const reached = reach.find((path) => isInside(own, realPathOf(path)));
+    if (reached !== undefined) {
+      throw new Deno.errors.NotCapable(
+        `Cannot start module: its cache would lie in ${reached}, which it may read or write: name another directory in the option directory`,
+      );
     }
+    for (const name of cache === undefined ? [] : links) {
+      await link(`${cache}/${name}`, `${own}/${name}`);
+    }
+    if (!links.includes("npm")) await link(NOWHERE, `${own}/npm`);
     return own;
   } catch (error) {
     await removeDenoDir(own);

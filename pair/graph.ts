@@ -3,11 +3,21 @@
 import { dirname, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { isHeld } from "./environment.ts";
-import { isInside } from "./links.ts";
-import { outputOf } from "./output.ts";
+import { ConnectError } from "./errors.ts";
+import { isWorking, SH } from "./inherited.ts";
+import { isAbsence, isInside } from "./links.ts";
 
 /** The names of code. Deno takes a file of any other name for TypeScript, `.env` for example. */
 const CODE = /\.([mc]?[jt]s|[jt]sx|wasm)$/;
+
+/** Data that a module can have, as a path from its directory: no name in it begins with a dot. */
+const DATA = /^(?!.*\/\.).*\.json$/;
+
+/** Bytes of what Deno may say. */
+const MAX_OUTPUT = 8 * 1024 * 1024;
+
+/** Has a program allocate no more than 512 MiB, where the system can limit that. */
+const LIMIT = 'ulimit -S -d 524288 2>/dev/null; ulimit -S -c 0; exec "$0" "$@"';
 
 /** How to run `deno info`. */
 export interface GraphOptions {
@@ -19,6 +29,8 @@ export interface GraphOptions {
   readonly denoDir: string | undefined;
   /** Whether that is the child's own, and empty. */
   readonly isOwn: boolean;
+  /** The first words of the command. */
+  readonly launcher: readonly string[];
   /** In ms. */
   readonly timeout: number;
   readonly signal: AbortSignal | undefined;
@@ -46,12 +58,17 @@ const graphs = new Map<string, Graph>();
 const MAX_GRAPHS = 32;
 
 /**
- * Find the files of a module's graph that are code and lie in its directory or below.
+ * Find the files of a module's graph that are code or JSON by name, and lie in its directory or
+ * below.
  *
- * A static import of JSON, text or bytes is not among them: the module, which is not trusted,
- * would choose the file (`import env from "./.env" with { type: "text" }`).
+ * Others are not among them: the module, which is not trusted, would choose the file
+ * (`import env from "./.env" with { type: "text" }`). And it chooses what Deno reads here: a
+ * device, a pipe, millions of imports. So the child's launcher and limits hold for this, too.
  *
  * The graph is kept until one of its files changes.
+ *
+ * @throws {ConnectError} If this takes longer than the child may take.
+ * @throws {RangeError} If the graph is too large.
  */
 export async function findCode(
   url: URL,
@@ -75,20 +92,24 @@ async function askDeno(
   url: URL,
   options: GraphOptions,
 ): Promise<Graph> {
-  const { flags, cwd, env, denoDir, timeout, signal } = options;
+  const { flags, cwd, env, denoDir, launcher } = options;
   const main = fileURLToPath(url);
   const code = new Set([main]);
   const files = new Set([main, ...flags.flatMap(configPath)]);
-  const timer = AbortSignal.timeout(timeout);
-  const { success, stdout } = await outputOf(Deno.execPath(), {
-    args: [
-      "info",
-      "--json",
-      "--no-remote",
-      "--no-lock",
-      ...flags,
-      url.href,
-    ],
+  const limit = isWorking(SH) ? [SH, "-c", LIMIT] : [];
+  const [command = "", ...args] = [
+    ...launcher,
+    ...limit,
+    Deno.execPath(),
+    "info",
+    "--json",
+    "--no-remote",
+    "--no-lock",
+    ...flags,
+    url.href,
+  ];
+  const json = await outputWithin(url, options, command, {
+    args,
     env: {
       ...env,
       ...denoDir !== undefined && { DENO_DIR: denoDir },
@@ -97,22 +118,16 @@ async function askDeno(
       DENO_CACHE_DB_MODE: "memory",
       DENO_NO_UPDATE_CHECK: "1",
     },
-    signal: signal ? AbortSignal.any([signal, timer]) : timer,
     ...cwd !== undefined && { cwd },
   });
-  signal?.throwIfAborted();
-  const { modules = [] } = success && stdout !== "" ? JSON.parse(stdout) : {};
-  let isWhole = success;
+  const { modules = [] } = json === undefined ? {} : JSON.parse(json);
+  let isWhole = json !== undefined;
   for (const { specifier, local = pathOf(specifier), error } of modules) {
     // A file that is missing today can be there at the next start.
     if (error !== undefined && /^file:/.test(specifier)) isWhole = false;
     if (typeof local !== "string") continue;
     files.add(local);
-    // "%2F.." is decoded here: such a path is not what it seems.
-    const isPlain = resolve(local) === local;
-    if (isPlain && CODE.test(local) && isInside(local, dirname(main))) {
-      code.add(local);
-    }
+    if (isOwn(local, dirname(main))) code.add(local);
   }
   return {
     code: [...code],
@@ -120,6 +135,92 @@ async function askDeno(
     stamp: isWhole ? stampOf([...files]) : undefined,
     analysis: await store(options),
   };
+}
+
+/** What Deno says; `undefined` if it fails. */
+async function outputWithin(
+  url: URL,
+  { timeout, signal }: GraphOptions,
+  command: string,
+  options: Deno.CommandOptions,
+): Promise<string | undefined> {
+  const timer = AbortSignal.timeout(timeout);
+  const over = signal ? AbortSignal.any([signal, timer]) : timer;
+  const process = start(command, options);
+  const reader = process.stdout.getReader();
+  const end = () => {
+    // A launcher can leave a process that holds the pipe.
+    reader.cancel().catch(() => {});
+    try {
+      process.kill("SIGKILL");
+    } catch {
+      // It has exited.
+    }
+  };
+  over.addEventListener("abort", end);
+  const chunks: Uint8Array<ArrayBuffer>[] = [];
+  let length = 0;
+  for (;;) {
+    const { value } = await reader.read();
+    if (value === undefined) break;
+    chunks.push(value);
+    length += value.length;
+    if (length > MAX_OUTPUT) break;
+  }
+  const isWhole = length <= MAX_OUTPUT;
+  if (!isWhole) end();
+  // Where SIGCHLD is ignored, its status is unknown.
+  const success = await process.status.then(
+    ({ success }) => success,
+    () => true,
+  );
+  over.removeEventListener("abort", end);
+  signal?.throwIfAborted();
+  if (!isWhole) {
+    throw new RangeError(`Cannot start module ${url}: it imports too much`);
+  }
+  if (timer.aborted) {
+    throw new ConnectError(
+      `Cannot start module ${url}: its files were not found in ${
+        Math.round(timeout)
+      } ms`,
+    );
+  }
+  return success && length > 0 ? await new Blob(chunks).text() : undefined;
+}
+
+function start(
+  command: string,
+  options: Deno.CommandOptions,
+): Deno.ChildProcess {
+  try {
+    return new Deno.Command(command, {
+      ...options,
+      stdin: "null",
+      stdout: "piped",
+      stderr: "null",
+    }).spawn();
+  } catch (error) {
+    // The caller knows of no shell.
+    if (error instanceof Error) {
+      error.message = error.message.replaceAll(SH, Deno.execPath());
+    }
+    throw error;
+  }
+}
+
+/** Whether a file is code or JSON, in a directory or below, and no link leads to it. */
+function isOwn(path: string, directory: string): boolean {
+  // "%2F.." is decoded here: such a path is not what it seems.
+  if (resolve(path) !== path || !isInside(path, directory)) return false;
+  const rest = path.slice(directory.length);
+  if (!CODE.test(path) && !DATA.test(rest)) return false;
+  try {
+    return Deno.statSync(path).isFile &&
+      Deno.realPathSync(path) === `${Deno.realPathSync(directory)}${rest}`;
+  } catch (error) {
+    return isAbsence(error);
+  }
 }
 
 /** Read what Deno has stored of a graph in the cache of the first child. */

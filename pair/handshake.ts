@@ -1,6 +1,6 @@
 /**
- * How the two ends find each other: the child connects and writes the token, 64 hexadecimal
- * digits. The parent accepts the connection that does so, and no other.
+ * The parent's half of the handshake: the child connects and writes the token, 64 hexadecimal
+ * digits. The parent admits the connection that does so, and no other.
  *
  * - 63 digits and one: a child in the sandbox connects before its module is loaded, because it
  *   then gives up the permission to connect. It writes all digits but the last one, and
@@ -28,7 +28,10 @@ import {
   REASON_MARK,
   writeToken,
 } from "./environment.ts";
+import { ConnectError, describeStatus } from "./errors.ts";
+import type { Attachment } from "./launch.ts";
 import { ANSI_COLOR } from "./pipes.ts";
+import type { StartedProcess } from "./process.ts";
 import { within } from "./waiting.ts";
 
 /** A token in hexadecimal digits: 256 bits. */
@@ -37,11 +40,11 @@ const TOKEN_LENGTH = 64;
 /** How long a connection may take to send its token, in ms. */
 const HANDSHAKE_TIMEOUT = 5_000;
 
-/** How many connections may be without a token; for another one, the oldest is dropped. */
+/** How many connections may be without a token. */
 const MAX_HANDSHAKES = 64;
 
-/** How long a connection may take even so, in ms. */
-const MIN_HANDSHAKE_TIMEOUT = 100;
+/** How long they may take if there is another one, in ms; then all are dropped. */
+const CROWDED_TIMEOUT = 100;
 
 /** How many dropped connections `ConnectError.strangers` has. */
 const MAX_STRANGERS = 1_000;
@@ -87,20 +90,11 @@ export interface Endpoint<Conn = Deno.Conn, At extends Address = Address> {
   readonly directory?: string;
 }
 
-/** Whether these are all digits of a token but the last, alone or with the mark of a reason. */
-function isTokenStart(digits: Uint8Array, token: Uint8Array): boolean {
-  const length = TOKEN_LENGTH - 1;
-  return (digits.length === length || digits[length] === REASON_MARK) &&
-    equalTokens(digits.subarray(0, length), token.subarray(0, length));
-}
-
 /** A connection that has not sent the whole token. */
-interface Handshake extends PromiseWithResolvers<void> {
-  /** When it began, in ms. */
-  readonly start: number;
+interface Handshake {
+  readonly timer: ReturnType<typeof setTimeout>;
   /** Whether it has sent all digits but the last, and they are right. */
   isExpected: boolean;
-  drop(why: string): void;
 }
 
 /** Accepts connections, and admits the first one that sends the token. */
@@ -114,14 +108,12 @@ export class HandshakeServer<Conn extends Deno.Conn = Deno.Conn>
   readonly #marker = newToken();
   readonly #strangers: Error[] = [];
   readonly #admitted = Promise.withResolvers<Conn>();
-  /** The oldest first. */
-  readonly #handshakes = new Set<Handshake>();
+  readonly #handshakes = new Map<Conn, Handshake>();
   readonly #accepting: Promise<void>;
-  /** The connection that sent the token, until {@linkcode take} takes it. */
   #conn: Conn | undefined;
-  #isAdmitted = false;
-  #isStopped = false;
-  #isClosed = false;
+  #isTaken = false;
+  #stopping: Promise<readonly Error[]> | undefined;
+  #closing: Promise<void> | undefined;
   /** Why the module was not started; pending from 63 correct digits to the end of the handshake. */
   #reason: PromiseWithResolvers<string | undefined> | undefined;
 
@@ -136,11 +128,9 @@ export class HandshakeServer<Conn extends Deno.Conn = Deno.Conn>
     this.#accepting = this.#accept().catch(this.#admitted.reject);
   }
 
-  /** Take over the admitted connection, which {@linkcode stop} would close. */
-  take(): Conn | undefined {
-    const conn = this.#conn;
-    this.#conn = undefined;
-    return conn;
+  /** Keep the admitted connection, which {@linkcode stop} would close. */
+  take(): void {
+    this.#isTaken = true;
   }
 
   /** Resolves when every token that was sent before this call has been looked at. */
@@ -171,26 +161,27 @@ export class HandshakeServer<Conn extends Deno.Conn = Deno.Conn>
    *
    * @returns Why each one was dropped.
    */
-  async stop(): Promise<readonly Error[]> {
-    if (!this.#isStopped) {
-      this.#isStopped = true;
-      this.#endpoint.listener.close();
-    }
+  stop(): Promise<readonly Error[]> {
+    return this.#stopping ??= this.#stop();
+  }
+
+  async #stop() {
+    this.#endpoint.listener.close();
     await this.#accepting;
-    for (const handshake of this.#handshakes) {
-      handshake.drop("the wait was over before it sent the token");
-    }
-    this.take()?.close();
+    this.#dropAll("the wait was over before it sent the token");
+    if (!this.#isTaken) this.#conn?.close();
     return this.#strangers;
   }
 
   /** Stop, and remove the directory. */
-  async close(): Promise<void> {
+  close(): Promise<void> {
+    return this.#closing ??= this.#close();
+  }
+
+  async #close() {
     await this.stop();
     const { directory } = this.#endpoint;
-    if (directory === undefined || this.#isClosed) return;
-    await removeDirectory(directory);
-    this.#isClosed = true;
+    if (directory !== undefined) await removeDirectory(directory);
   }
 
   /** Close; the error that ended the block is more important than one of this. */
@@ -201,49 +192,19 @@ export class HandshakeServer<Conn extends Deno.Conn = Deno.Conn>
   async #accept() {
     // Ends when the listener is closed.
     for await (const conn of this.#endpoint.listener) {
-      if (this.#handshakes.size >= MAX_HANDSHAKES) await this.#dropOldest();
+      if (this.#handshakes.size >= MAX_HANDSHAKES) {
+        await within(CROWDED_TIMEOUT);
+        this.#dropAll("too many connections were waiting", true);
+      }
       void this.#handshake(conn);
     }
   }
 
-  async #dropOldest() {
-    const oldest = this.#oldest();
-    const age = performance.now() - (oldest?.start ?? 0);
-    if (oldest && age < MIN_HANDSHAKE_TIMEOUT) {
-      await within(MIN_HANDSHAKE_TIMEOUT - age, oldest.promise);
-    }
-    if (this.#handshakes.size < MAX_HANDSHAKES) return;
-    this.#oldest()?.drop("too many connections were waiting");
-  }
-
-  #oldest(): Handshake | undefined {
-    return this.#handshakes.values().find(({ isExpected }) => !isExpected);
-  }
-
   async #handshake(conn: Conn) {
-    const end = () => {
-      clearTimeout(timer);
-      handshake.resolve();
-      return this.#handshakes.delete(handshake);
-    };
-    const handshake: Handshake = {
-      ...Promise.withResolvers<void>(),
-      start: performance.now(),
-      isExpected: false,
-      drop: (why) => {
-        if (!end()) return;
-        conn.close();
-        // A module that failed to load is no stranger.
-        if (handshake.isExpected && this.#isForModule) {
-          this.#reason?.resolve(undefined);
-        } else this.#remember(new Error(`Dropped connection: ${why}`));
-      },
-    };
-    const timer = setTimeout(
-      () => handshake.drop(`no token came in ${HANDSHAKE_TIMEOUT} ms`),
-      HANDSHAKE_TIMEOUT,
-    );
-    this.#handshakes.add(handshake);
+    const late = `no token came in ${HANDSHAKE_TIMEOUT} ms`;
+    const timer = setTimeout(() => this.#drop(conn, late), HANDSHAKE_TIMEOUT);
+    const handshake = { timer, isExpected: false };
+    this.#handshakes.set(conn, handshake);
     const encoder = new TextEncoder();
     const token = encoder.encode(this.token);
     const digits = new Uint8Array(TOKEN_LENGTH);
@@ -251,40 +212,129 @@ export class HandshakeServer<Conn extends Deno.Conn = Deno.Conn>
       for (let length = 0; length < TOKEN_LENGTH;) {
         const read = await conn.read(digits.subarray(length));
         if (read === null) {
-          return handshake.drop(
-            `it closed after ${length} bytes of ${TOKEN_LENGTH}`,
-          );
+          throw new Error(`it closed after ${length} bytes of ${TOKEN_LENGTH}`);
         }
         length += read;
         if (isTokenStart(digits.subarray(0, length), token)) {
           handshake.isExpected = true;
           clearTimeout(timer);
-          this.#reason ??= Promise.withResolvers();
+          if (this.#isForModule) this.#reason ??= Promise.withResolvers();
         }
       }
-      const hasReason = this.#isForModule && handshake.isExpected &&
-        digits.at(-1) === REASON_MARK;
-      if (hasReason) this.#reason?.resolve(await readReason(conn));
+      if (equalTokens(digits, token)) {
+        // A second connection with the token is a stranger, too.
+        if (this.#conn) throw new Error("the child is connected");
+        if (this.#end(conn)) this.#admitted.resolve(this.#conn = conn);
+      } else if (equalTokens(digits, encoder.encode(this.#marker))) {
+        if (this.#end(conn)) conn.close();
+      } else {
+        if (handshake.isExpected && digits.at(-1) === REASON_MARK) {
+          this.#reason?.resolve(await readReason(conn));
+        }
+        throw new Error("its token was wrong");
+      }
     } catch (error) {
-      return handshake.drop(messageOf(error));
-    }
-    if (equalTokens(digits, token)) {
-      // A second connection with the token is a stranger, too.
-      if (this.#isAdmitted) return handshake.drop("the child is connected");
-      if (!end()) return;
-      this.#isAdmitted = true;
-      this.#conn = conn;
-      this.#admitted.resolve(conn);
-    } else if (equalTokens(digits, encoder.encode(this.#marker))) {
-      if (end()) conn.close();
-    } else {
-      handshake.drop("its token was wrong");
+      this.#drop(conn, messageOf(error));
     }
   }
 
-  #remember(error: Error) {
+  /** End a handshake. Returns whether it was pending. */
+  #end(conn: Conn): boolean {
+    clearTimeout(this.#handshakes.get(conn)?.timer);
+    return this.#handshakes.delete(conn);
+  }
+
+  #drop(conn: Conn, why: string) {
+    const isExpected = this.#handshakes.get(conn)?.isExpected;
+    if (!this.#end(conn)) return;
+    conn.close();
+    // A module that failed to load is no stranger.
+    if (isExpected && this.#reason) return this.#reason.resolve(undefined);
+    const error = new Error(`Dropped connection: ${why}`);
     log?.(`stranger: ${error.message}`);
     this.#strangers.push(error);
     if (this.#strangers.length > MAX_STRANGERS) this.#strangers.shift();
+  }
+
+  #dropAll(why: string, keepsExpected = false) {
+    for (const [conn, { isExpected }] of this.#handshakes) {
+      if (!(keepsExpected && isExpected)) this.#drop(conn, why);
+    }
+  }
+}
+
+/** Whether these are all digits of a token but the last, alone or with the mark of a reason. */
+function isTokenStart(digits: Uint8Array, token: Uint8Array): boolean {
+  const length = TOKEN_LENGTH - 1;
+  return (digits.length === length || digits[length] === REASON_MARK) &&
+    equalTokens(digits.subarray(0, length), token.subarray(0, length));
+}
+
+/**
+ * Wait until the child connects, exits, takes too long, or is no longer wanted.
+ *
+ * @throws {ConnectError} If it exits or takes too long.
+ * @throws {Error} The reason of `signal`.
+ */
+export async function waitForConnection(
+  started: StartedProcess,
+  server: HandshakeServer,
+  { connectTimeout, signal, attachment }: {
+    connectTimeout: number;
+    signal?: AbortSignal | undefined;
+    attachment?: Attachment | undefined;
+  },
+): Promise<Deno.Conn> {
+  const over = new AbortController();
+  const aborted = Promise.withResolvers<never>();
+  const onAbort = () => aborted.reject(signal?.reason);
+  signal?.addEventListener("abort", onAbort);
+  if (signal?.aborted) onAbort();
+  const attached = attachment?.connected(over.signal) ?? Promise.resolve();
+  const connected = markHandled(
+    Promise.all([server.admitted, attached]).then(([conn]) => conn),
+  );
+  const exited = markHandled(started.exited.then(async () => {
+    // It may have connected before it exited.
+    await server.acceptBacklog();
+    // The attachment looks once more, and then stops.
+    over.abort();
+    const isAttached = await attached.then(() => true, () => false);
+    const hasExited = Promise.resolve("exited" as const);
+    return isAttached
+      ? await Promise.race([server.admitted, hasExited])
+      : "exited";
+  }));
+  try {
+    const outcome = await within<Deno.Conn | "exited">(
+      connectTimeout,
+      connected,
+      exited,
+      aborted.promise,
+    );
+    if (typeof outcome === "object") return outcome;
+    const { name, pid, status } = started;
+    let message = `Cannot start ${name} (child ${pid}): `;
+    if (outcome === undefined) {
+      message += `it did not connect in ${connectTimeout} ms`;
+    } else {
+      const how = status ? ` with ${describeStatus(status)}` : "";
+      message += `it exited${how} before it connected`;
+    }
+    const reason = outcome && await server.reason();
+    if (reason !== undefined) message += `: ${reason}`;
+    else if (!outcome || status?.success) {
+      message += ": does it call connectToParent()?";
+    }
+    const strangers = await server.stop();
+    throw new ConnectError(message, {
+      strangers,
+      status: outcome && status,
+    });
+  } catch (error) {
+    over.abort(error);
+    throw error;
+  } finally {
+    signal?.removeEventListener("abort", onAbort);
   }
 }

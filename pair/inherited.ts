@@ -11,7 +11,7 @@ import { isHeld, messageOf } from "./environment.ts";
 /** Bit of a descriptor's flags: it is closed when another program is executed. */
 const CLOSE_ON_EXEC = 0o2000000;
 
-const SH = "/bin/sh";
+export const SH = "/bin/sh";
 
 /** Closes descriptors above 9, as `sh` cannot everywhere. */
 const BASH = "/bin/bash";
@@ -113,7 +113,7 @@ function targetOf(number: number): string {
 const working = new Map<string, boolean>();
 
 /** Whether a shell is there, and may be run. */
-function isWorking(shell: string): boolean {
+export function isWorking(shell: string): boolean {
   let isWorking = working.get(shell);
   if (isWorking === undefined) {
     isWorking = mayRun(shell) && succeeds(shell);

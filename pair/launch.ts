@@ -12,7 +12,6 @@ import {
   PORT_VARIABLE,
   TOKEN_VARIABLE,
 } from "./environment.ts";
-import type { LaunchHooks } from "./hooks.ts";
 import type { SpawnOptions } from "./options.ts";
 
 type Options = SpawnOptions<AnySerialization>;
@@ -22,6 +21,53 @@ const DEFAULT_GRACE_PERIOD = 5_000;
 
 /** The longest delay of a timer in ms. */
 const MAX_DELAY = 2 ** 31 - 1;
+
+/** How other files and the layer above take part while `spawn()` starts a child. */
+export interface LaunchHooks {
+  /** The URL of the module that is started. */
+  readonly module?: string;
+  /** Listen for a second connection. Not called over TCP. */
+  attach?(place: { directory: string; token: string }): Attachment;
+  /**
+   * Arguments that depend on the address, in place of `args`: the child is a module. There is
+   * no address if the channel is its standard input and output.
+   */
+  argsFor?(address?: Address): string[];
+  /** Start the process in place of `Deno.Command`. */
+  launch?(
+    command: string | URL,
+    options: Deno.CommandOptions,
+  ): Deno.ChildProcess;
+  /** Called if the start fails, whether or not there was a process. */
+  discard?: (() => Promise<void>) | undefined;
+  /** Called when the child has started; resolves when it has exited and nothing is left to do. */
+  onStart?(process: Deno.ChildProcess, exited: Promise<void>): Promise<void>;
+}
+
+/** A second connection beside the channel, in the same directory and with the same token. */
+export interface Attachment {
+  /** Variables that tell the child about it. */
+  readonly env: Record<string, string>;
+  /** Resolves when the child has connected. */
+  connected(signal: AbortSignal): Promise<void>;
+  /** Accept no more, and leave nothing in the directory. */
+  close(): void | Promise<void>;
+}
+
+const allHooks = new WeakMap<object, LaunchHooks>();
+
+/** Attach hooks to the options of a call of `spawn()`, which has no parameter for them. */
+export function withHooks<Options extends object>(
+  options: Options,
+  hooks: LaunchHooks,
+): Options {
+  allHooks.set(options, hooks);
+  return options;
+}
+
+export function hooksOf(options: object): LaunchHooks {
+  return allHooks.get(options) ?? {};
+}
 
 /** Check the options, before anything is made or started, and fill in defaults. */
 export function checkOptions<O extends Options>(options: O) {
@@ -86,15 +132,6 @@ export function connectionVariables(
   };
 }
 
-/** The variables of this process that its own children must not inherit, if it is a child that has not connected. */
-function hidden(): Record<string, string> {
-  return Object.fromEntries(
-    [PATH_VARIABLE, PORT_VARIABLE, TOKEN_VARIABLE]
-      .filter((variable) => environment(variable) !== undefined)
-      .map((variable) => [variable, ""]),
-  );
-}
-
 /** The options of `Deno.Command` for a child. */
 export function commandOptions(
   options: Options,
@@ -106,10 +143,13 @@ export function commandOptions(
   const isChannel = options.transport === "stdio";
   // The output of a module is copied.
   const output = module === undefined ? "inherit" : "piped";
+  // Those of a child that has not connected are not for its own children.
+  const own = [PATH_VARIABLE, PORT_VARIABLE, TOKEN_VARIABLE]
+    .filter((variable) => !clearEnv && environment(variable) !== undefined);
   return {
     args: argsFor?.(address) ?? options.args ?? [],
     env: {
-      ...(!clearEnv && hidden()),
+      ...Object.fromEntries(own.map((variable) => [variable, ""])),
       ...options.env,
       ...env,
       ...(log && { [DEBUG_VARIABLE]: "1" }),
@@ -125,44 +165,21 @@ export function commandOptions(
   };
 }
 
+/** What to do about an error of the system. */
+const ADVICE: Readonly<Record<string, string>> = {
+  7: "shorten args and env, and send long data as messages", // E2BIG
+  11: "too many processes run: end some, or raise ulimit -u", // EAGAIN
+  26: "another process has it open for writing", // ETXTBSY
+};
+
 /** Say in an error of `Deno.Command` what to do about it. */
-export function explainStart(
-  error: unknown,
-  command: string | URL,
-): unknown {
+export function explainStart(error: unknown, command: string | URL): unknown {
   if (!(error instanceof Error)) return error;
-  const [, code] = /\(os error (\d+)\)/.exec(error.message) ?? [];
-  const advice = code && adviceOn(Number(code), String(command));
+  const [, code = ""] = /\(os error (\d+)\)/.exec(error.message) ?? [];
+  // ENOEXEC, EACCES
+  const isModule = ["8", "13"].includes(code) &&
+    /\.[cm]?[jt]sx?$/.test(String(command));
+  const advice = isModule ? "to run a module, use spawnModule()" : ADVICE[code];
   if (advice) error.message += `: ${advice}`;
   return error;
-}
-
-function adviceOn(code: number, command: string): string | undefined {
-  switch (code) {
-    case 2: // ENOENT
-      return isFile(command)
-        ? "it is there, but the program that its first line names is not (is the line's end CRLF?)"
-        : undefined;
-    case 7: // E2BIG
-      return "shorten args and env, and send long data as messages";
-    case 8: // ENOEXEC
-    case 13: // EACCES
-      return /\.[cm]?[jt]sx?$/.test(command)
-        ? "to run a module, use spawnModule()"
-        : undefined;
-    case 11: // EAGAIN
-      return "too many processes run: end some, or raise ulimit -u";
-    case 26: // ETXTBSY
-      return "another process has it open for writing";
-  }
-}
-
-/** Whether there is a file, as far as this process may know. */
-function isFile(command: string): boolean {
-  const path = command.replace(/^file:\/\//, "");
-  try {
-    return isHeld({ name: "read", path }) && Deno.statSync(path).isFile;
-  } catch {
-    return false;
-  }
 }

@@ -1,9 +1,17 @@
-/** A child process: its signals, its exit, and what its exit means. */
+/**
+ * A child process: its signals, its exit, and what its exit means.
+ *
+ * A detached child is a process group, which may outlive it. The system reuses the number of a group that has
+ * ended, so a group that was once not found is never signaled again. It is looked for when the child has exited
+ * and at each signal.
+ *
+ * @module
+ */
 
 import { type Failure, markHandled } from "../channel/waiting.ts";
 import { log, messageOf } from "./environment.ts";
 import { describeStatus, ExitError, telling } from "./errors.ts";
-import { type LaunchHooks, nameOf } from "./hooks.ts";
+import type { LaunchHooks } from "./launch.ts";
 import { copyOutput, emptyPipes, LineCopy, type PipeOptions } from "./pipes.ts";
 import { within } from "./waiting.ts";
 
@@ -54,16 +62,9 @@ export class StartedProcess {
   readonly #signals = new Set<Deno.Signal>();
   /** Whether signals reach nobody. The number may then belong to another process or group. */
   #isGone = false;
-  #timer: ReturnType<typeof setTimeout> | undefined;
   #error: ExitError | undefined;
   #reason: Failure | undefined;
 
-  /**
-   * @param process The process.
-   * @param command What it runs.
-   * @param options Whether it is a process group, and which of its output is piped.
-   * @param hooks Which module it runs, and what else to do about it.
-   */
   constructor(
     process: Deno.ChildProcess,
     command: string | URL,
@@ -72,7 +73,11 @@ export class StartedProcess {
   ) {
     this.process = process;
     this.#isDetached = options.detached ?? false;
-    this.name = nameOf(command, hooks);
+    const { module } = hooks;
+    const isData = module?.startsWith("data:");
+    this.name = module === undefined
+      ? String(command)
+      : `module ${isData ? "data:..." : module}`;
     this.#shortName = this.name.replace(/[?#].*$/, "")
       .replace(/^(module )?.*[\\/]/, "$1");
     this.exited = process.status.then(
@@ -100,23 +105,13 @@ export class StartedProcess {
     this.hasExited = true;
     this.status = status;
     log?.(`child ${this.pid} exited: ${how}`);
-    if (this.#isDetached) this.#watchGroup(GROUP_INTERVAL);
+    if (this.#isDetached) this.#signal(0);
     else this.#forget();
-  }
-
-  /** Look at increasing intervals whether the group is still there. */
-  #watchGroup(interval: number) {
-    this.#signal(0);
-    if (this.#isGone) return;
-    const timer = setTimeout(() => this.#watchGroup(2 * interval), interval);
-    Deno.unrefTimer(timer);
-    this.#timer = timer;
   }
 
   /** Nobody is left to signal. The number may belong to another process or group from now on. */
   #forget() {
     this.#isGone = true;
-    clearTimeout(this.#timer);
     processes.delete(this);
     if (processes.size === 0) removeEventListener("unload", killAll);
   }
@@ -130,11 +125,8 @@ export class StartedProcess {
     } catch (error) {
       if (error instanceof Deno.errors.NotFound) this.#forget();
       // Deno throws a TypeError if it has exited, and this process does not know yet.
-      else if (
-        !(error instanceof TypeError && /terminated/.test(error.message))
-      ) {
-        if (signal !== 0) throw error;
-      }
+      else if (/terminated/.test(messageOf(error)) || signal === 0) return;
+      else throw error;
     }
   }
 
@@ -182,7 +174,7 @@ export class StartedProcess {
    *
    * @returns The end of what it wrote to standard error, if that is not the caller's.
    */
-  async discard(pipes: PipeOptions): Promise<string | undefined> {
+  async abort(pipes: PipeOptions): Promise<string | undefined> {
     const { process } = this;
     const stderr = this.#stderr ??
       (pipes.stderr === "piped"
@@ -210,20 +202,16 @@ export class StartedProcess {
     if (!status || status.success || this.isAsked) return;
     if (status.signal && this.#signals.has(status.signal)) return;
     await this.#stderr?.ended;
-    this.#error ??= this.#makeError(status);
-    if (cause !== undefined) this.#error.cause ??= cause;
-    return { reason: this.#error };
-  }
-
-  #makeError(status: Deno.CommandStatus): ExitError {
     const { pid } = this;
     const end = status.signal === null
       ? `exited with code ${status.code}`
       : `was killed by ${status.signal}`;
     const stderr = this.#stderr?.tail;
-    return new ExitError(
+    this.#error ??= new ExitError(
       `Child ${pid} (${this.#shortName}) ${end}${telling(stderr)}`,
       { status, pid, stderr },
     );
+    if (cause !== undefined) this.#error.cause ??= cause;
+    return { reason: this.#error };
   }
 }

@@ -5,11 +5,17 @@ import { fileURLToPath, pathToFileURL } from "node:url";
 import type { AnySerialization } from "../channel.ts";
 import { findConfiguration } from "./configuration.ts";
 import { denoDir, makeDenoDir, removeDenoDir } from "./deno_dir.ts";
-import { type Address, BROKER_VARIABLE, isHeld } from "./environment.ts";
+import {
+  type Address,
+  BROKER_VARIABLE,
+  environment,
+  isHeld,
+} from "./environment.ts";
 import { findCode } from "./graph.ts";
-import type { LaunchHooks } from "./hooks.ts";
+import type { LaunchHooks } from "./launch.ts";
 import { withoutInherited } from "./inherited.ts";
-import { isAbsence, isInside, realPathOf, refuseLinks } from "./links.ts";
+import { checkOptions as checkLaunch } from "./launch.ts";
+import { isAbsence, isInside, refuseLinks } from "./links.ts";
 import type { SpawnModuleOptions, SpawnOptions } from "./options.ts";
 import {
   absolutePath,
@@ -19,13 +25,13 @@ import {
   permissionFlags,
 } from "./permissions.ts";
 import { type ModuleStart, startModule } from "./sandboxed_start.ts";
-import { makeWall, seeThrough, WALL } from "./wall.ts";
+import { findWall, makeWall, seeThrough } from "./wall.ts";
 
 /** The layers of this package: a file and a folder of that name each. */
 const LAYERS = ["framing", "channel", "pair", "descriptors", "jsonrpc"];
 
-/** How long Deno may take to find the module's files, in ms. */
-const GRAPH_TIMEOUT = 30_000;
+/** Variables of this process that are there behind the wall. */
+const VISIBLE = ["PATH", "NO_COLOR", "DENO_TLS_CA_STORE"];
 
 /** What `start()` is given for a module. */
 interface Plan<S extends AnySerialization> {
@@ -53,8 +59,10 @@ export async function planModule<S extends AnySerialization>(
 ): Promise<Plan<S>> {
   const { args = [], denoArgs = [], launcher = [], permissions = "none" } =
     options;
+  const begin = performance.now();
   checkOptions(options);
   const url = resolveSpecifier(specifier);
+  const { connectTimeout } = checkLaunch(options);
   const grants = grantsOf(permissions);
   // What is wrong with the options is reported first.
   permissionFlags(grants);
@@ -62,18 +70,26 @@ export async function planModule<S extends AnySerialization>(
   const isWalled = options.wall !== undefined;
   const isTrusted = permissions === "inherit" && !isWalled &&
     grantsEverything(grants);
-  const words = [...launcher, isWalled ? WALL : Deno.execPath()];
+  const { program: bwrap } = isWalled ? await findWall() : {};
+  const words = [...launcher, bwrap ?? Deno.execPath()];
   const [command = "", ...commandArgs] = isTrusted
     ? words
     : withoutInherited(words);
   const program = isTrusted
     ? await planTrusted(url, grants, options)
-    : await planSandbox(url, grants, options);
+    : await planSandbox(url, grants, { ...options, connectTimeout });
+  const passed = performance.now() - begin;
   return {
     command,
     options: {
       ...options,
-      env: { ...options.env, ...program.env },
+      connectTimeout: Math.max(0, Math.round(connectTimeout - passed)),
+      ...isWalled && { clearEnv: true },
+      env: {
+        ...isWalled && !options.clearEnv && visible(grants.env),
+        ...options.env,
+        ...program.env,
+      },
       // Nothing behind the wall outlives the child, so that there is no group to signal.
       detached: isWalled ? false : options.detached,
     },
@@ -238,7 +254,8 @@ async function planSandbox(
       env: { ...env, ...deadProxies() },
       denoDir: own ?? cache,
       isOwn: own !== undefined,
-      timeout: GRAPH_TIMEOUT,
+      launcher: options.launcher ?? [],
+      timeout: options.connectTimeout ?? 0,
       signal: options.signal,
     }),
   ];
@@ -270,7 +287,7 @@ async function planSandbox(
   };
   if (wall !== undefined) {
     const files = await findFiles();
-    if (read !== true) grants.read = [...read, ...files];
+    grants.read = withFiles(read, files);
     return {
       flags,
       grants,
@@ -291,13 +308,18 @@ async function planSandbox(
     : [];
   const readable = read === true ? ["/"] : read;
   const writable = write === true ? ["/"] : write;
-  // With permission to read everything, there is nothing to gain.
-  const reach = readable.includes("/") ? [] : [
-    ...directory,
-    ...readable,
-    ...write === true ? [] : write,
-  ];
-  for (const path of new Set(reach)) await refuseLinks(path, writable);
+  // With permission to read or write everything, there is nothing to gain.
+  const reach = [...readable, ...writable].includes("/")
+    ? []
+    : [...readable, ...writable];
+  if (!readable.includes("/")) {
+    const searched = [
+      ...directory,
+      ...readable,
+      ...write === true ? [] : write,
+    ];
+    for (const path of new Set(searched)) await refuseLinks(path, writable);
+  }
   const own = await makeDenoDir({
     cache,
     directory: options.directory,
@@ -307,18 +329,28 @@ async function planSandbox(
   });
   try {
     const files = await findFiles(own);
-    if (read !== true) grants.read = [...read, ...files];
+    grants.read = withFiles(read, files);
   } catch (error) {
     await removeDenoDir(own);
     throw error;
   }
   return {
-    flags: [...flags, ...denyWriting(own, write)],
+    flags,
     grants,
     env: { ...variables, DENO_DIR: own },
     main: mainOf(url, configuration.hint, options),
     dispose: () => removeDenoDir(own),
   };
+}
+
+/** Grant files, too, that are not granted yet. */
+function withFiles(
+  read: true | string[],
+  files: readonly string[],
+): true | string[] {
+  if (read === true) return read;
+  const isGranted = (file: string) => read.some((path) => isInside(file, path));
+  return [...read, ...files.filter((file) => !isGranted(file))];
 }
 
 /** The module that starts the other. */
@@ -342,14 +374,22 @@ await ${startModule.name}(${JSON.stringify(module)});`;
   return `data:application/javascript,${encodeURIComponent(code)}`;
 }
 
-/** Keep a module from its cache: below a directory `npm` there, Deno would check no path. */
-function denyWriting(directory: string, write: true | string[]): string[] {
-  if (write === true) return [];
-  const paths = write.filter((path) => isInside(directory, realPathOf(path)))
-    .map((path) => path + directory.slice(realPathOf(path).length));
-  return paths.length === 0
-    ? []
-    : [`--deny-write=${[directory, ...paths].join(",")}`];
+/** What is to be there behind the wall of the environment of this process, as far as it may know. */
+function visible(granted: true | string[] = []): Record<string, string> {
+  const isVisible = (name: string) =>
+    granted === true ||
+    [...VISIBLE, ...granted].some((shown) =>
+      shown.endsWith("*") ? name.startsWith(shown.slice(0, -1)) : name === shown
+    );
+  const names = isHeld({ name: "env" })
+    ? Object.keys(Deno.env.toObject())
+    : [...VISIBLE, ...granted === true ? [] : granted];
+  return Object.fromEntries(
+    names.filter(isVisible).flatMap((name) => {
+      const value = environment(name);
+      return value === undefined ? [] : [[name, value]];
+    }),
+  );
 }
 
 /** The flags of the user that `deno info` needs to find the same files. */
@@ -386,7 +426,11 @@ function deadProxies(granted: string[] = []): Record<string, string> {
 
 /** What a child imports of this package, if it is on this machine. */
 function ownFiles(): string[] {
-  return ["mod.ts", ...LAYERS.flatMap((name) => [`${name}.ts`, name])]
+  return [
+    "mod.ts",
+    "sandboxed.ts",
+    ...LAYERS.flatMap((name) => [`${name}.ts`, name]),
+  ]
     // import.meta.resolve() makes framing.ts of framing where imports may be sloppy.
     .map((name) => new URL(`../${name}`, import.meta.url))
     .filter(({ protocol }) => protocol === "file:")

@@ -7,23 +7,33 @@
 import { constants } from "node:os";
 import { dirname } from "node:path";
 import { fileURLToPath } from "node:url";
-import { type Address, messageOf } from "./environment.ts";
-import { isInside } from "./links.ts";
+import { NOWHERE } from "./deno_dir.ts";
+import { type Address, environment, messageOf } from "./environment.ts";
+import { isAbsence, isInside } from "./links.ts";
 import { outputOf } from "./output.ts";
 import { absolutePath, type Grants } from "./permissions.ts";
 
-/** Namespaces of its own, no capabilities, and an end with the parent's. */
+/** Namespaces of its own and no more of them, no capabilities, and an end with the parent's. */
 const UNSHARE = [
   "--unshare-all",
+  "--unshare-user",
+  "--disable-userns",
   "--die-with-parent",
   "--new-session",
   "--cap-drop",
   "ALL",
 ];
 
-/** Memory of the child's own: its cache, and temporary files. */
+/** Memory of the child's own, in bytes: its cache, and temporary files. */
 const MEMORY = "/dev/shm";
+const MEMORY_SIZE = 64 * 1024 * 1024;
 const CACHE = `${MEMORY}/deno`;
+
+/** Whether a path is of the child's own: a grant opens that, and not what the system has there. */
+function isOwn(path: string): boolean {
+  return isInside(path, "/proc") ||
+    isInside(path, "/dev") && !path.startsWith(`${MEMORY}/`);
+}
 
 /** What name resolution and TLS need. */
 const NETWORK = [
@@ -49,19 +59,24 @@ export interface WallOptions {
   readonly isForeign: boolean;
 }
 
-/** The program that is the wall. */
-export const WALL = "bwrap";
+/** A wall that works here. */
+interface Wall {
+  /** The path of `bwrap`. */
+  readonly program: string;
+  /** Deno and the libraries that it loads. */
+  readonly libraries: readonly string[];
+}
 
 /**
  * The arguments of `bwrap`, once the address of the socket is known; `deno` follows.
  *
- * @throws {Deno.errors.NotSupported} Where there is no `bwrap`, or no namespace can be made.
  * @throws {Deno.errors.NotFound} If a path to write to is not there.
+ * @throws {Deno.errors.NotCapable} If a path leads through a link that the module might move.
  */
 export async function makeWall(
   { files, grants, cwd = ".", cache, cached, isForeign }: WallOptions,
 ): Promise<(address?: Address) => string[]> {
-  const libraries = await findLibraries();
+  const { libraries } = await findWall();
   const directory = absolutePath(cwd instanceof URL ? fileURLToPath(cwd) : cwd);
   const net = grants.net ?? [];
   const hosts = net === true || net.some((host) => !host.startsWith("unix:"));
@@ -69,34 +84,51 @@ export async function makeWall(
     .filter((host) => host.startsWith("unix:"))
     .map((host) => host.slice("unix:".length));
   const writable = grants.write === true ? ["/"] : grants.write ?? [];
-  for (const path of writable) await requirePath(path);
-  const readable = [
-    ...libraries,
-    ...hosts ? NETWORK : [],
+  const links = cache === undefined
+    ? []
+    : cached.filter((name) => isOpen(`${cache}/${name}`, isForeign));
+  const places = [
     ...files,
     ...sockets,
     ...grants.read === true ? ["/"] : grants.read ?? [],
+    ...links.map((name) => `${cache}/${name}`),
   ];
+  for (const path of new Set([...places, ...writable])) {
+    requirePlace(path, writable);
+  }
+  const readable = [...libraries, ...hosts ? NETWORK : [], ...places];
   const granted = [...readable, ...writable];
-  const binds = [
-    ...readable.map((path) => ["--ro-bind-try", path] as const),
-    ...writable.map((path) => ["--bind", path] as const),
-  ].filter(([how, path]) =>
-    how === "--bind" ||
-    !granted.some((other) => other !== path && isInside(path, other)) &&
-      !writable.includes(path)
-  ).toSorted(([, a], [, b]) => a.length - b.length)
-    .flatMap(([how, path]) => [how, path, path]);
-  const links = cached.map((name) => [`${cache}/${name}`, `${CACHE}/${name}`])
-    .filter(([path = ""]) => cache !== undefined && isOpen(path, isForeign));
+  // What lies in another place is there with it: what may be written, in what may be written.
+  const isThere = (path: string) =>
+    granted.some((other) =>
+      other !== path && isInside(path, other) && !isOwn(other) &&
+      !(other === "/" && path.startsWith(`${MEMORY}/`)) &&
+      (writable.includes(other) || !writable.includes(path))
+    );
+  const binds = [...new Set(granted)]
+    .filter((path) => !isOwn(path) && !isThere(path))
+    .toSorted((a, b) => a.length - b.length)
+    .map((path) => {
+      const how = writable.includes(path) ? "--bind" : "--ro-bind-try";
+      return [how, path, path];
+    });
   const words = [
     ...UNSHARE,
     ...hosts ? ["--share-net"] : [],
-    ...binds,
+    ...binds.filter(([, path]) => path === "/").flat(),
     ...["--proc", "/proc"],
+    ...["--remount-ro", "/proc"],
     ...["--dev", "/dev"],
+    ...["--size", String(MEMORY_SIZE), "--tmpfs", MEMORY],
+    ...binds.filter(([, path]) => path !== "/").flat(),
     ...["--dir", CACHE],
-    ...links.flatMap((link) => ["--ro-bind-try", ...link]),
+    // A link, so that what lies where the module may write is resolved behind the wall.
+    ...links.flatMap((name) => [
+      "--symlink",
+      `${cache}/${name}`,
+      `${CACHE}/${name}`,
+    ]),
+    ...links.includes("npm") ? [] : ["--symlink", NOWHERE, `${CACHE}/npm`],
     ...["--setenv", "TMPDIR", MEMORY],
     ...["--setenv", "DENO_DIR", CACHE],
     ...["--dir", directory],
@@ -109,8 +141,8 @@ export async function makeWall(
     return [
       ...words,
       ...socket === undefined ? [] : ["--ro-bind", socket, socket],
-      "--remount-ro",
-      "/",
+      ...["--remount-ro", "/dev"],
+      ...writable.includes("/") ? [] : ["--remount-ro", "/"],
       "--",
     ];
   };
@@ -129,29 +161,44 @@ function isOpen(path: string, isForeign: boolean): boolean {
   }
 }
 
-async function requirePath(path: string): Promise<void> {
+/**
+ * `bwrap` follows links before the wall is there. A module that may write could make one in an
+ * earlier start, so it gets real paths only. What lies in a place to write to is there with it.
+ */
+function requirePlace(path: string, writable: readonly string[]): void {
+  if (writable.some((other) => other !== path && isInside(path, other))) return;
+  let real = path;
   try {
-    await Deno.lstat(path);
+    real = Deno.realPathSync(path);
   } catch (error) {
-    if (!(error instanceof Deno.errors.NotFound)) return;
+    if (!isAbsence(error)) throw error;
+    if (!writable.includes(path)) return;
     throw new Deno.errors.NotFound(
       `Cannot grant write access to "${path}" behind the wall: it does not exist, and only what exists can be there`,
       { cause: error },
     );
   }
+  if (real === path || writable.length === 0) return;
+  throw new Deno.errors.NotCapable(
+    `Cannot put "${path}" behind the wall: it leads through a symbolic link, which a module that may write could change: use "${real}"`,
+  );
 }
 
-let libraries: Promise<string[]> | undefined;
+let wall: Promise<Wall> | undefined;
 
-/** Deno and the libraries that it loads; tries on the way whether `bwrap` works. */
-function findLibraries(): Promise<string[]> {
-  libraries ??= tryWall();
+/**
+ * Find `bwrap`, and try whether it works.
+ *
+ * @throws {Deno.errors.NotSupported} Where there is no `bwrap`, or no namespace can be made.
+ */
+export function findWall(): Promise<Wall> {
+  wall ??= tryWall();
   // What is missing today can be installed before the next start.
-  libraries.catch(() => libraries = undefined);
-  return libraries;
+  wall.catch(() => wall = undefined);
+  return wall;
 }
 
-async function tryWall(): Promise<string[]> {
+async function tryWall(): Promise<Wall> {
   const deno = Deno.execPath();
   if (Deno.build.os !== "linux") {
     throw notSupported("bubblewrap exists on Linux only");
@@ -164,31 +211,33 @@ async function tryWall(): Promise<string[]> {
     ...["--setenv", "LD_TRACE_LOADED_OBJECTS", "1"],
     ...["--", deno, "--version"],
   ];
-  const { success, stdout, stderr } = await outputOf(WALL, { args }).catch(
-    (error) => {
-      if (!(error instanceof Deno.errors.NotFound)) throw error;
-      throw notSupported(
-        "there is no program bwrap: install bubblewrap",
-        error,
-      );
-    },
-  );
-  // Each line is "name => path (address)" or "path (address)".
-  const paths = Array.from(
-    stdout.matchAll(/(\/\S+) \(0x[0-9a-f]+\)$/gm),
-    ([, path = ""]) => path,
-  );
-  if (success && paths.length > 0) return [deno, ...paths];
-  throw notSupported(
-    `the system does not let bwrap make namespaces: ${stderr.trim()}`,
-  );
+  // A relative path would be another program where the current directory is another.
+  const directories = (environment("PATH") ?? "/usr/bin:/bin").split(":")
+    .filter((directory) => directory.startsWith("/"));
+  for (const directory of directories) {
+    const program = `${directory}/bwrap`;
+    const output = await outputOf(program, { args }).catch((error) => {
+      if (!isAbsence(error)) throw error;
+    });
+    if (output === undefined) continue;
+    const { success, stdout, stderr } = output;
+    // Each line is "name => path (address)" or "path (address)".
+    const paths = Array.from(
+      stdout.matchAll(/(\/\S+) \(0x[0-9a-f]+\)$/gm),
+      ([, path = ""]) => path,
+    );
+    if (success && paths.length > 0) {
+      return { program, libraries: [deno, ...paths] };
+    }
+    throw notSupported(
+      `bwrap is older than 0.8, or the system does not let it make namespaces: ${stderr.trim()}`,
+    );
+  }
+  throw notSupported("there is no program bwrap: install bubblewrap");
 }
 
-function notSupported(why: string, cause?: unknown): Error {
-  return new Deno.errors.NotSupported(
-    `Cannot use wall: "bubblewrap": ${why}`,
-    { cause },
-  );
+function notSupported(why: string): Error {
+  return new Deno.errors.NotSupported(`Cannot use wall: "bubblewrap": ${why}`);
 }
 
 /** Sends a signal to the grandchild of a process: `bwrap` has one process of its own inside. */
@@ -199,7 +248,7 @@ for _ in 1 2; do
   read -r child _ <"/proc/$p/task/$p/children"
   p=$child
 done
-[ -n "$p" ] && kill -s "$2" "$p"
+[ -n "$p" ] && kill "-$2" "$p"
 `;
 
 /**
@@ -220,8 +269,12 @@ export function seeThrough(process: Deno.ChildProcess): Deno.ChildProcess {
 }
 
 function forward(pid: number, signal: Deno.Signal): boolean {
-  const command = new Deno.Command("sh", {
-    args: ["-c", KILL, "sh", String(pid), signal.slice("SIG".length)],
+  const numbers: Record<string, number> = constants.signals;
+  const number = numbers[signal];
+  if (number === undefined) return false;
+  const command = new Deno.Command("/bin/sh", {
+    // A shell may not know the name.
+    args: ["-c", KILL, "sh", String(pid), String(number)],
     stdin: "null",
     stdout: "null",
     stderr: "null",

@@ -177,7 +177,6 @@ function judge({ from, to }: Import): string | undefined {
   if (here.layer === there.layer) {
     return "modules of one layer may not import each other";
   }
-  if (from === "pair/load_first.ts") return;
   if (!there.isPublic && here.layer - there.layer > 1) {
     return "parts are for their own layer and the next one up";
   }

@@ -108,17 +108,6 @@ Deno.test("json() refuses an asynchronous schema at once, and nothing is left un
   }
 });
 
-Deno.test("json() refuses what is not a schema", () => {
-  for (const receive of [undefined, null, {}, "taco", () => 1]) {
-    assertThrows(
-      // deno-lint-ignore no-explicit-any -- a caller without types
-      () => json({ receive } as any),
-      TypeError,
-      "Cannot use receive: it is not a Standard Schema",
-    );
-  }
-});
-
 Deno.test("InvalidMessageError names the paths of up to 5 issues", () => {
   const issues = [
     { message: "it is wrong" },

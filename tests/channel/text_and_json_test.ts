@@ -185,35 +185,25 @@ Deno.test("text() and json() throw RangeError for a message over V8's longest st
 });
 
 Deno.test("json() and text() report what is wrong with bytes, and show them", () => {
-  const long = '{"jsonrpc":"2.0","id":1,"result":{"tools":[{"name":"taco"},{';
-  const cases: [bytes: string, why: string][] = [
-    ["", "it is not JSON: it is empty"],
-    ["\r", 'it is not JSON: Unexpected end of JSON input: "\\r" (1 bytes)'],
-    [
-      '\ufeff{"n":1}',
-      'it is not JSON: it begins with a byte-order mark: "\\xef\\xbb\\xbf{\\"n\\":1}" (10 bytes)',
-    ],
-    ["taco", `it is not JSON: Unexpected token 'a': "taco" (4 bytes)`],
-    ["\x07", `it is not JSON: Unexpected token '?': "\\x07" (1 bytes)`],
-    [
-      long,
-      `it is not JSON: Expected property name or '}' in JSON at position 60 (line 1 column 61): ${
-        JSON.stringify(long)
-      } (60 bytes)`,
-    ],
-    [
-      `${"[".repeat(40)}${"1".repeat(40)}é`,
-      `it is not JSON: Expected ',' or ']' after array element in JSON at position 80 (line 1 column 81): "${
-        "[".repeat(30)
-      }" ... "${"1".repeat(28)}\\xc3\\xa9" (82 bytes)`,
-    ],
+  const long = "[".repeat(70);
+  const cases: [bytes: string, shown: string][] = [
+    ["", '"" (0 bytes)'],
+    ["\r", '"\\r" (1 bytes)'],
+    ['\ufeff{"n":1}', '"\\xef\\xbb\\xbf{\\"n\\":1}" (10 bytes)'],
+    ["taco", '"taco" (4 bytes)'],
+    ["\x07", '"\\x07" (1 bytes)'],
+    [long, `"${long.slice(0, 60)}" ... (70 bytes)`],
   ];
-  for (const [string, why] of cases) {
+  for (const [string, shown] of cases) {
     const error = assertThrows(
       () => json().deserialize(encoder.encode(string)),
       SyntaxError,
     );
-    assertEquals(error.message, `Cannot receive message: ${why}`);
+    assertEquals(
+      error.message,
+      `Cannot receive message: it is not JSON: ${shown}`,
+    );
+    assertInstanceOf(error.cause, SyntaxError);
   }
   for (const { deserialize } of [text(), json()]) {
     const error = assertThrows(

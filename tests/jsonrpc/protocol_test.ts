@@ -6,6 +6,7 @@ import {
   Channel,
   InvalidMessageError,
   json,
+  type Serialization,
   structured,
 } from "../../channel.ts";
 import { JsonRpc, JsonRpcError } from "../../jsonrpc.ts";
@@ -188,6 +189,35 @@ Deno.test("JsonRpc answers no more than 16 bad lines in a row", async () => {
   for (let n = 0; n < 16; n++) await peer.receive();
   assertEquals(await peer.receive(), resultOf(1, 2));
   assertEquals(peer.errors.length, 40);
+});
+
+Deno.test("JsonRpc continues after bad messages that reject with the same error object", async () => {
+  const [a, b] = transformStreams();
+  const plain = json();
+  const error = new SyntaxError("bad");
+  const serialization: Serialization<unknown> = {
+    ...plain,
+    deserialize(bytes) {
+      if (bytes.length === 1) throw error;
+      return plain.deserialize(bytes);
+    },
+  };
+  const reported: unknown[] = [];
+  const rpc = new JsonRpc(new Channel(b, { serialization }), {
+    methods,
+    onError: (error) => reported.push(error),
+  });
+  const peer = new Channel(a, { serialization: json() });
+  for (let n = 0; n < 3; n++) await peer.send(n);
+  await peer.send(request("subtract", [3, 1]));
+  for (let n = 0; n < 3; n++) {
+    assertEquals(await peer.receive(), errorOf(null, -32700, "bad"));
+  }
+  assertEquals(await peer.receive(), resultOf(1, 2));
+  assertEquals(reported, [error, error, error]);
+  await peer.closeWrite();
+  await rpc.closed;
+  await peer.close();
 });
 
 Deno.test("JsonRpc answers a result that cannot be sent with -32603, and reports it", async () => {

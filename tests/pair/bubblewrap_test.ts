@@ -10,6 +10,7 @@ import {
   temporaryDirectory,
   writeModule,
 } from "./sandbox.ts";
+import { setVariable } from "./replace.ts";
 import { isRoot } from "./stage.ts";
 
 const wall = "bubblewrap";
@@ -170,6 +171,166 @@ test("spawnModule() behind bubblewrap has a network only where net grants some",
       "lo",
     ]);
   }
+});
+
+/** What a shell behind the wall says. */
+async function shell(script: string, permissions = {}, options = {}) {
+  await using root = await temporaryDirectory();
+  const run = `new TextDecoder().decode(new Deno.Command("/bin/sh", {
+    args: ["-c", ${JSON.stringify(script)}], stdin: "null", stderr: "null",
+  }).outputSync().stdout)`;
+  const module = await writeModule(root.path, { "child.ts": sender("", run) });
+  const [message] = await hear(module, {
+    wall,
+    permissions: { run: ["/bin/sh"], read: ["/"], ...permissions },
+    ...options,
+  });
+  return message;
+}
+
+test("spawnModule() behind bubblewrap lets nobody write settings of the system, or make namespaces", async () => {
+  const attempts = {
+    "[ -w /proc/sys/vm/overcommit_memory ]": "refused\n",
+    ": >/dev/new": "refused\n",
+    "unshare -U true": "refused\n",
+    ": >/dev/shm/new": "done\n",
+  };
+  for (const [attempt, expected] of Object.entries(attempts)) {
+    const script = `if (${attempt}); then echo done; else echo refused; fi`;
+    assertEquals(await shell(script), expected, attempt);
+  }
+});
+
+test("spawnModule() behind bubblewrap shows only variables that are granted", async () => {
+  using _ = setVariable("SOCKETPAIR_SECRET", "SECRET");
+  using _shown = setVariable("SOCKETPAIR_SHOWN", "shown");
+  const script =
+    "cat /proc/*/environ /proc/self/environ | grep -ao '=S[E]CRET\\|=s[h]own' | sort -u";
+  const grant = { env: ["SOCKETPAIR_SHOWN"] };
+  assertEquals(await shell(script, grant), "=shown\n");
+  assertEquals(await shell(script, { env: true }), "=SECRET\n=shown\n");
+});
+
+test("spawnModule() behind bubblewrap lets a module write everywhere that is granted", async () => {
+  await using root = await temporaryDirectory();
+  const path = `${root.path}/new`;
+  const module = await writeModule(`${root.path}/module`, {
+    "child.ts": sender("", `Deno.writeTextFileSync("${path}", "new")`),
+  });
+  for (const write of [true as const, ["/"]]) {
+    assertEquals(await hear(module, { wall, permissions: { write } }), [
+      "undefined",
+    ]);
+    assertEquals(await Deno.readTextFile(path), "new");
+    await Deno.remove(path);
+  }
+});
+
+test("spawnModule() behind bubblewrap keeps no more than 64 MiB for a module", async () => {
+  await using root = await temporaryDirectory();
+  const module = await writeModule(root.path, {
+    "child.ts": sender(
+      "",
+      `await (async () => {
+        const cache = await caches.open("x");
+        for (let i = 0; i < 10; i++) {
+          await cache.put("http://x/" + i, new Response(new Uint8Array(10 << 20)));
+        }
+      })()`,
+    ),
+  });
+  const [message] = await hear(module, { wall });
+  assertEquals(message?.replace(/:.*/s, ""), "refused");
+});
+
+test("spawnModule() behind bubblewrap runs no bwrap of the current directory", async () => {
+  await using root = await temporaryDirectory();
+  const script = `#!/bin/sh\ntouch ${root.path}/fake\n`;
+  await Deno.writeTextFile(`${root.path}/bwrap`, script, { mode: 0o755 });
+  const module = await writeModule(root.path, { "child.ts": sender("", "1") });
+  using _ = setVariable("PATH", `:${Deno.env.get("PATH")}`);
+  for (const options of [{}, { launcher: ["env"] }]) {
+    const started = { wall, cwd: root.path, ...options } as const;
+    assertEquals(await hear(module, started), ["1"]);
+    const env = { PATH: root.path };
+    if (!("launcher" in options)) {
+      assertEquals(await hear(module, { env, ...started }), ["1"]);
+    }
+  }
+  await assertRejects(
+    () => Deno.stat(`${root.path}/fake`),
+    Deno.errors.NotFound,
+  );
+});
+
+test("spawnModule() behind bubblewrap refuses links that a module that writes could make", async () => {
+  await using root = await temporaryDirectory();
+  const { path } = root;
+  await Deno.mkdir(`${path}/data/sub`, { recursive: true });
+  await Deno.mkdir(`${path}/private`);
+  await Deno.writeTextFile(`${path}/private/key`, "SECRET");
+  await Deno.symlink(`${path}/data`, `${path}/alias`);
+  await Deno.symlink(`${path}/private/key`, `${path}/data/conf`);
+  const data = `${path}/data`;
+  const module = (file: string) =>
+    writeModule(`${path}/module`, {
+      "child.ts": sender("", `await Deno.readTextFile("${file}")`),
+    });
+  // What the module replaced in an earlier start, under another name.
+  const aliased = { write: [data], read: [`${path}/alias/conf`] };
+  const url = await module(`${path}/alias/conf`);
+  await assertRejects(
+    () => spawnModule(url, { wall, permissions: aliased }),
+    Deno.errors.NotCapable,
+    `use "${path}/private/key"`,
+  );
+  const unaliased = { read: [`${path}/alias/conf`] };
+  assertEquals(await hear(url, { wall, permissions: unaliased }), ["SECRET"]);
+
+  // The same within what it may write.
+  await Deno.remove(`${data}/sub`);
+  await Deno.symlink("../private", `${data}/sub`);
+  const nested = { write: [data, `${data}/sub`], read: [data] };
+  const [message] = await hear(await module(`${data}/sub/key`), {
+    wall,
+    permissions: nested,
+  });
+  assertEquals(message?.replace(/:.*/s, ""), "refused");
+});
+
+test("spawnModule() behind bubblewrap grants writing within what may be read", async () => {
+  await using root = await temporaryDirectory();
+  await Deno.mkdir(`${root.path}/out`);
+  const path = `${root.path}/out/new`;
+  const module = await writeModule(`${root.path}/module`, {
+    "child.ts": sender("", `Deno.writeTextFileSync("${path}", "")`),
+  });
+  const permissions = { read: [root.path], write: [`${root.path}/out`] };
+  assertEquals(await hear(module, { wall, permissions }), ["undefined"]);
+});
+
+test("spawnModule() behind bubblewrap runs a module in /dev/shm", async () => {
+  const path = await Deno.makeTempDir({ dir: "/dev/shm" });
+  const module = await writeModule(path, {
+    "child.ts": sender("", `"started"`),
+  });
+  for (const read of [[path], true as const]) {
+    assertEquals(await hear(module, { wall, permissions: { read } }), [
+      "started",
+    ]);
+  }
+  await Deno.remove(path, { recursive: true });
+});
+
+test("Child.kill() reaches a handler behind bubblewrap with a signal that shells do not know", async () => {
+  await using child = await start(
+    `Deno.addSignalListener("SIGSTKFLT", () => Deno.exit(3));
+    await channel.send("handles");
+    await channel.receive();`,
+  );
+  assertEquals(await child.channel.receive(), "handles");
+  child.kill("SIGSTKFLT");
+  assertEquals((await child.status).code, 3);
 });
 
 test("spawnModule() rejects with NotSupported without bwrap, and starts nothing", async () => {

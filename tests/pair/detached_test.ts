@@ -183,37 +183,6 @@ test("Child with detached is never signaled again once its group was found to be
   await child.close();
 });
 
-test("Child with detached is not signaled once its group has ended later than the child", async () => {
-  await using stage = await Stage.set();
-  const { kill } = Deno;
-  const { promise: notFound, resolve } = Promise.withResolvers<void>();
-  using _ = replace("kill", (pid, signal) => {
-    try {
-      kill(pid, signal);
-    } catch (error) {
-      resolve();
-      throw error;
-    }
-  });
-  const child = await spawn(python, {
-    args: py("connect()\nif os.fork() == 0: obey()\nos._exit(0)"),
-    ...stage,
-    detached: true,
-  });
-  const puppet = await stage.puppet();
-  await child.status;
-  await puppet.start("os._exit(0)");
-  // Nobody calls anything: the group is looked at
-  const alive = setInterval(() => {}, 1_000);
-  await notFound;
-  clearInterval(alive);
-  using _none = replace("kill", () => {
-    throw new Error("It was signaled");
-  });
-  child.kill();
-  await child.close();
-});
-
 test("Child with detached is signaled while its group has a process", async () => {
   await using stage = await Stage.set();
   await using child = await spawn(python, {

@@ -117,7 +117,7 @@ Deno.test("spawnModule() keeps grants that the child's own socket lies in", asyn
 
   assertEquals(
     await query(
-      { read: [path], write: [path] },
+      { read: true, write: true },
       [{ name: "read", path }, { name: "write", path }],
       { directory: path },
     ),
@@ -131,6 +131,26 @@ Deno.test("spawnModule() keeps grants that the child's own socket lies in", asyn
     ),
     ["granted"],
   );
+});
+
+Deno.test("spawnModule() makes no cache where the module may read or write", async () => {
+  await using root = await temporaryDirectory();
+  const module = await writeModule(`${root.path}/module`, {
+    "child.ts": "",
+  });
+  const directory = `${root.path}/cache`;
+  await Deno.mkdir(directory);
+  for (const name of ["read", "write"]) {
+    for (const path of [root.path, directory]) {
+      const permissions = { [name]: [path] };
+      await assertRejects(
+        () => spawnModule(module, { permissions, directory }),
+        Deno.errors.NotCapable,
+        "name another directory",
+      );
+    }
+  }
+  assertEquals(await Array.fromAsync(Deno.readDir(directory)), []);
 });
 
 Deno.test("spawnModule() makes sockets in the child's own directory", async () => {

@@ -37,7 +37,9 @@ inEachWall(
   "spawnModule() lets a module read no file that lies beside it",
   async (options) => {
     await using root = await temporaryDirectory();
+    await Deno.mkdir(`${root.path}/.hidden`);
     const files: Record<string, string> = {
+      ".hidden/data.json": `"SECRET"`,
       ".env": "SECRET=x",
       ".env.json": `"SECRET"`,
       "notes.txt": "SECRET",
@@ -51,6 +53,7 @@ inEachWall(
       // Literal specifiers are in the module's graph, and the module chooses them.
       `(await import("./.env", { with: { type: "text" } })).default`,
       `(await import("./.env.json", { with: { type: "json" } })).default`,
+      `(await import("./.hidden/data.json", { with: { type: "json" } })).default`,
       `(await import("./notes.txt", { with: { type: "text" } })).default`,
       `await (async (url) => (await import(url)).default)("./other" + ".ts")`,
     ];
@@ -66,6 +69,76 @@ inEachWall(
       const [message = ""] = await hear(module, { permissions, ...options });
       assert(!message.startsWith("refused: "), message);
     }
+  },
+);
+
+inEachWall(
+  "spawnModule() lets a module read no link and no directory that is named like code",
+  async (options) => {
+    await using root = await temporaryDirectory();
+    const directory = `${root.path}/module`;
+    await Deno.mkdir(`${directory}/chart.js`, { recursive: true });
+    await Deno.mkdir(`${directory}/data`);
+    const module = (path: string) =>
+      writeModule(directory, {
+        ".env": "SECRET",
+        "chart.js/.env": "SECRET",
+        "data/data.json": `"SECRET"`,
+        "child.ts": sender(
+          `if (0 > 1) for (const _ of [import("./link.ts"), import("./chart.js"), import("./all.js")]);`,
+          `await Deno.readTextFile(import.meta.dirname + "/${path}")`,
+        ),
+      });
+    await Deno.symlink(".env", `${directory}/link.ts`);
+    await Deno.symlink("data", `${directory}/all.js`);
+    for (const path of ["link.ts", "chart.js/.env", "all.js/data.json"]) {
+      const [message = ""] = await hear(await module(path), options);
+      assertStringIncludes(message, "refused: ", path);
+    }
+    await Deno.remove(`${directory}/link.ts`);
+    await Deno.symlink("/etc/passwd", `${directory}/link.ts`);
+    const [message = "refused: "] = await hear(
+      await module("link.ts"),
+      options,
+    );
+    assertStringIncludes(message, "refused: ");
+  },
+);
+
+inEachWall(
+  "spawnModule() leaves no way through a cache of npm that Deno makes itself",
+  async (options) => {
+    await using root = await temporaryDirectory();
+    await Deno.writeTextFile(`${root.path}/secret`, "SECRET");
+    const climb = "%2F..".repeat(20) + encode(`${root.path}/secret`);
+    const module = await writeModule(`${root.path}/module`, {
+      "child.ts": sender(
+        "",
+        importing(
+          `"file://" + Deno.env.get("DENO_DIR") + "/npm/${climb}"`,
+          "text",
+        ),
+      ),
+    });
+    const permissions = { env: ["DENO_DIR"] };
+    const [message = ""] = await hear(module, { permissions, ...options });
+    assertStringIncludes(message, "refused: ");
+  },
+);
+
+inEachWall(
+  "spawnModule() lets a module import JSON from its directory",
+  async (options) => {
+    await using root = await temporaryDirectory();
+    await Deno.mkdir(`${root.path}/sub`);
+    const module = await writeModule(root.path, {
+      "sub/data.json": `["tacocat"]`,
+      "child.ts": sender(
+        `import data from "./sub/data.json" with { type: "json" };`,
+        "data",
+      ),
+    });
+    assertEquals(await hear(module, options), ["tacocat"]);
   },
 );
 
@@ -99,14 +172,14 @@ Deno.test("spawnModule() says what to grant to a module that imports what is not
   await using root = await temporaryDirectory();
   for (
     const [specifier, type, note] of [
-      ["./data.json", "json", `permissions: { read: ["..."] }`],
+      ["./data.txt", "text", `permissions: { read: ["..."] }`],
       ["../up.ts", "", `permissions: { read: ["..."] }`],
       ["npm:fast-check@^4", "", "npmCache: true"],
     ]
   ) {
     const attributes = type === "" ? "" : ` with { type: "${type}" }`;
     const module = await writeModule(`${root.path}/module`, {
-      "data.json": "{}",
+      "data.txt": "",
       "child.ts": sender(`import x from "${specifier}"${attributes};`, "x"),
     });
     await Deno.writeTextFile(`${root.path}/up.ts`, "export default 1;");
@@ -214,7 +287,9 @@ inEachWall(
     const DENO_PERMISSION_BROKER_PATH = path;
     {
       using _ = setVariable("DENO_PERMISSION_BROKER_PATH", path);
-      assertEquals(await hear(module, options), []);
+      // Behind the second wall the variable is not there.
+      const [message = "refused: "] = await hear(module, options);
+      assertStringIncludes(message, "refused: ");
     }
     if (options.wall === undefined) {
       const env = { DENO_PERMISSION_BROKER_PATH };
