@@ -11,7 +11,7 @@ import { FakeConn } from "./fake_conn.ts";
 import { A, frame, numbered } from "./messages.ts";
 import { testOver, transformStreams } from "./stream_pairs.ts";
 
-Deno.test("Channel.receiveInto() leaves a message in part to who waits for it already", async () => {
+Deno.test("Channel.receiveInto() does not take a message that an earlier call already waits for", async () => {
   const messages = [1, 2, 3].map((n) => new Uint8Array(n).fill(n));
   const bytes = concat(messages.map(frame));
   const conn = new FakeConn();

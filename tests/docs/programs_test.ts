@@ -1,12 +1,5 @@
 import { assert, assertEquals } from "@std/assert";
-import {
-  findChromium,
-  findJq,
-  findNode,
-  missing,
-  type Program,
-} from "../programs.ts";
-import { fileURLToPath } from "node:url";
+import { findChromium, findJq, missing, type Program } from "../programs.ts";
 import { assertPrints, examplesIn } from "../examples.ts";
 import { makeSsh } from "./fake_ssh.ts";
 
@@ -16,20 +9,10 @@ const examples = examplesIn(await Deno.readTextFile(new URL(page, ROOT)));
 
 const programs = new Map<string, Program>([
   ["jq.ts", await findJq()],
-  ["mcp.ts", await findNode()],
   ["chromium.ts", await findChromium()],
 ]);
 
-/** Link the packages of `tests/peers/node` into a project. */
-async function linkPackages(directory: string) {
-  await Deno.symlink(
-    fileURLToPath(new URL("tests/peers/node/node_modules", ROOT)),
-    `${directory}/node_modules`,
-  );
-}
-
 const preparations = new Map([
-  ["mcp.ts", linkPackages],
   ["ssh.ts", makeSsh],
   ["guarded.ts", makeSsh],
 ]);

@@ -309,7 +309,7 @@ function* endless(begin: string, repeat: string) {
   while (true) yield toBytes(repeat);
 }
 
-Deno.test("FrameDecoderStream fails at a header without end", async () => {
+Deno.test("FrameDecoderStream fails at an endless header", async () => {
   for (
     const [framing, begin, repeat, offset] of [
       [varint(), "", "\x80", 9],

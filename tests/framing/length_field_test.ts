@@ -239,7 +239,7 @@ Deno.test("lengthField() refuses a length below zero", async () => {
       ],
       // Netty also wants at least the header itself, even if the message is longer.
       [{ lengthAdjustment: -4, initialBytesToStrip: 0 }, "\x00\x00\x00\x03", 0],
-      // Fewer bytes than are to be stripped.
+      // Fewer bytes than initialBytesToStrip.
       [{ initialBytesToStrip: 8 }, "\x00\x00\x00\x03????", 0],
       [{ lengthAdjustment: -(2 ** 53 - 1) }, "\xff\xff\xff\xff", 0],
       [

@@ -69,7 +69,7 @@ export async function remoteIsTyped(channel: Channel<unknown>) {
   >();
   // @ts-expect-error: a number is missing
   await remote.add(1);
-  // @ts-expect-error: a string is no number
+  // @ts-expect-error: a string is not a number
   await remote.add(1, "2");
   // @ts-expect-error: a caller has no context to pass
   await remote.later("a", { signal: AbortSignal.abort() });

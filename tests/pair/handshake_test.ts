@@ -84,7 +84,7 @@ test("ConnectError.cause is the last stranger, also of those dropped at the end"
   assertStrictEquals(cause, strangers.at(-1));
 });
 
-test("ConnectError.strangers has no entry for the child itself, nor for what looks after it", async () => {
+test("ConnectError.strangers is empty if the child exits and nothing else connects", async () => {
   await using stage = await Stage.set();
   const { strangers, cause } = await assertRejects(
     () => spawn("sh", { args: ["-c", "exit 3"], ...stage }),

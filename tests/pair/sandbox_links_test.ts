@@ -294,7 +294,7 @@ Deno.test("spawnModule() refuses links in directories that it grants", async () 
   assertEquals(await hear(writer, { permissions: "inherit" }), ["undefined"]);
   assertEquals(await Deno.readTextFile(`${root.path}/outside`), "x");
 
-  // What is granted in full is not looked through, nor what is no directory, or not there
+  // Not searched: permissions granted in full, and paths that are missing or not directories
   await Deno.remove(`${granted}/out`);
   await Deno.symlink(secretPath, `${granted}/link`);
   for (const read of [true, ["/"], [`${granted}/link`], [`${granted}/none`]]) {

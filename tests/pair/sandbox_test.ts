@@ -251,7 +251,7 @@ Deno.test("spawnModule() gives a child a storage of its own", async () => {
 });
 
 // Deno finds compiled code by the path and a weak hash of a file: what is stored under the name
-// of another could be run in its place, by whoever loads that.
+// of another could run in its place, in any process that loads it.
 Deno.test("spawnModule() has a child store no compiled code under the name of another file", async () => {
   await using root = await temporaryDirectory();
   const victim = `${root.path}/victim.cjs`;

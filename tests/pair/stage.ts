@@ -49,7 +49,7 @@ export class Puppet {
     return JSON.parse(answer);
   }
 
-  /** Resolves when the child has ended, whoever its parent is by then. */
+  /** Resolves when the child has ended, even if its parent ended before. */
   async ended() {
     try {
       while (await this.#channel.receive() !== null);
@@ -65,7 +65,7 @@ export class Puppet {
  * child needs for `obey()`.
  */
 export class Stage implements AsyncDisposable {
-  /** Where sockets are to be made. */
+  /** The directory for sockets. */
   readonly directory: string;
   /** What a child needs to find the test. */
   readonly env: Record<string, string>;

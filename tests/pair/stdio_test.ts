@@ -165,7 +165,7 @@ test("Child.close() over stdio works on a channel that has been closed, aborted 
     ]
   ) {
     await using child = await spawn(python, {
-      // What it sends is no frame
+      // It sends bytes that are not a frame
       args: py(`
 connect()
 try:

@@ -71,7 +71,7 @@ for (
     ["throws", "SIGTERM", 1],
   ] as const
 ) {
-  const rest = left === 0 ? "nothing" : "a directory that hurts nobody";
+  const rest = left === 0 ? "nothing" : "a harmless directory";
   test(`spawn() leaves ${rest} in a parent that ${endings[kind]} on ${signal} while it waits`, async () => {
     await using stage = await Stage.set();
     const { directory, env } = stage;

@@ -1,4 +1,4 @@
-/** Tells a file that is none of its business, to whoever has started it. */
+/** Sends a file that it was not granted to the process that started it. */
 import secret from "../secret.txt" with { type: "text" };
 
 if ("postMessage" in self && typeof self.postMessage === "function") {

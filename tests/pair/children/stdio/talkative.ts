@@ -11,7 +11,7 @@ const parent = await connectToParent({
 await parent.send("first");
 await parent.flush();
 const said: string[] = [];
-/** A word that is to be found in what is written. */
+/** A word that the test looks for in the output. */
 function say(word: string): string {
   said.push(word);
   return `${word}\n`;
