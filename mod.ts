@@ -1,20 +1,21 @@
 /**
- * A private, two-way channel of messages between a process and its children, the way
- * Unix has always done it: a pair of connected sockets, one end each, with a length in
- * front of every message.
+ * Start child processes, send them messages, and call their functions. A child is a Deno module
+ * in a sandbox, or a program in any language.
  *
- * Run as a program (`deno run -A jsr:@socketpair/socketpair`) it is a demo; see `--help`.
+ * Run as a program (`deno run -A jsr:@socketpair/socketpair`), this module is a demo; see
+ * `--help`.
  *
  * @example The parent
  * ```ts ignore
  * import { spawnModule, text } from "@socketpair/socketpair";
  *
- * await using child = await spawnModule("./child.ts", { serialization: text() });
+ * const url = import.meta.resolve("./sandbox/child.ts");
+ * await using child = await spawnModule(url, { serialization: text() });
  * await child.channel.send("taco cat");
- * console.log(await child.channel.receive()); // "TACO CAT"
+ * console.log(await child.channel.receive()); // TACO CAT
  * ```
  *
- * @example The child, `child.ts`, which may use its socket and nothing else
+ * @example The child, `sandbox/child.ts`, in a folder of its own
  * ```ts ignore
  * import { connectToParent, text } from "@socketpair/socketpair";
  *
