@@ -153,7 +153,7 @@ export class DescriptorSocket implements AsyncDisposable {
     const next = this.#arrived.shift();
     if (next !== undefined) return next;
     const message = this.#libc.receive(this.#socket);
-    if (!message) return message;
+    if (message === undefined || message === null) return message;
     const { descriptors, isTruncated } = message;
     if (isTruncated) {
       for (const descriptor of descriptors) this.#libc.close(descriptor);
