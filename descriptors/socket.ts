@@ -2,6 +2,9 @@ import { checkDescriptor, Libc } from "./libc.ts";
 import { OperationQueue } from "./operation_queue.ts";
 import { POLLIN, POLLOUT } from "./structures.ts";
 
+/** How long a peer that is sending too may take to finish, in ms. */
+const PEER_TIMEOUT = 1_000;
+
 /** Options for {@linkcode DescriptorSocket.receive}. */
 export interface ReceiveDescriptorOptions {
   /** Stops waiting. No descriptor is lost: the next call receives it. */
@@ -153,7 +156,8 @@ export class DescriptorSocket implements AsyncDisposable {
     const next = this.#arrived.shift();
     if (next !== undefined) return next;
     const message = this.#libc.receive(this.#socket);
-    if (message === undefined || message === null) return message;
+    if (message === undefined) return undefined;
+    if (message === null) return null;
     const { descriptors, isTruncated } = message;
     if (isTruncated) {
       for (const descriptor of descriptors) this.#libc.close(descriptor);
@@ -172,7 +176,8 @@ export class DescriptorSocket implements AsyncDisposable {
   }
 
   /**
-   * Close the socket after pending sends have finished.
+   * Close the socket after pending sends have finished. If the peer is sending too, it has 1 s
+   * after that to finish.
    *
    * Pending calls of {@linkcode DescriptorSocket.receive} resolve to `null`. Descriptors that
    * were not received are closed.
@@ -192,14 +197,20 @@ export class DescriptorSocket implements AsyncDisposable {
     if (this.#sending.pending) {
       // The peer may be closing too: it can finish only if this process reads what it sends.
       const discarding = new OperationQueue(libc.poller, this.#socket, POLLIN);
-      const sent = new AbortController();
-      discarding.perform(
-        () => libc.read(this.#socket, 64)?.length === 0 || undefined,
-        sent.signal,
-      ).catch(() => {});
+      const over = new AbortController();
+      let isPeerSending = false;
+      discarding.perform(() => {
+        const bytes = libc.read(this.#socket, 64);
+        if (bytes?.length === 0) return true;
+        if (bytes) isPeerSending = true;
+        return undefined;
+      }, over.signal).catch(() => {});
       await this.#sending.pending;
-      sent.abort();
+      libc.closeWrite(this.#socket);
+      const delay = isPeerSending ? PEER_TIMEOUT : 0;
+      const timer = setTimeout(() => over.abort(), delay);
       await discarding.pending;
+      clearTimeout(timer);
     }
     for (const descriptor of this.#arrived) libc.close(descriptor);
     libc.close(this.#socket);
