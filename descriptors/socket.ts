@@ -2,9 +2,6 @@ import { checkDescriptor, Libc } from "./libc.ts";
 import { OperationQueue } from "./operation_queue.ts";
 import { POLLIN, POLLOUT } from "./structures.ts";
 
-/** How long a peer that is sending too may take to finish, in ms. */
-const PEER_TIMEOUT = 1_000;
-
 /** Options for {@linkcode DescriptorSocket.receive}. */
 export interface ReceiveDescriptorOptions {
   /** Stops waiting. No descriptor is lost: the next call receives it. */
@@ -176,8 +173,7 @@ export class DescriptorSocket implements AsyncDisposable {
   }
 
   /**
-   * Close the socket after pending sends have finished. If the peer is sending too, it has 1 s
-   * after that to finish.
+   * Close the socket after pending sends have finished.
    *
    * Pending calls of {@linkcode DescriptorSocket.receive} resolve to `null`. Descriptors that
    * were not received are closed.
@@ -197,20 +193,14 @@ export class DescriptorSocket implements AsyncDisposable {
     if (this.#sending.pending) {
       // The peer may be closing too: it can finish only if this process reads what it sends.
       const discarding = new OperationQueue(libc.poller, this.#socket, POLLIN);
-      const over = new AbortController();
-      let isPeerSending = false;
-      discarding.perform(() => {
-        const bytes = libc.read(this.#socket, 64);
-        if (bytes?.length === 0) return true;
-        if (bytes) isPeerSending = true;
-        return undefined;
-      }, over.signal).catch(() => {});
+      const sent = new AbortController();
+      discarding.perform(
+        () => libc.read(this.#socket, 64)?.length === 0 || undefined,
+        sent.signal,
+      ).catch(() => {});
       await this.#sending.pending;
-      libc.closeWrite(this.#socket);
-      const delay = isPeerSending ? PEER_TIMEOUT : 0;
-      const timer = setTimeout(() => over.abort(), delay);
+      sent.abort();
       await discarding.pending;
-      clearTimeout(timer);
     }
     for (const descriptor of this.#arrived) libc.close(descriptor);
     libc.close(this.#socket);
