@@ -109,7 +109,7 @@ function toDone<R>(): IteratorResult<R> {
  */
 export class Channel<In = Uint8Array<ArrayBuffer>, Out = In>
   implements AsyncIterable<In>, AsyncDisposable {
-  readonly #connection: Connection | undefined;
+  readonly #connection?: Connection;
   readonly #transport: Transport;
   readonly #writer: MessageWriter<Out>;
   readonly #reader: MessageReader;
@@ -164,7 +164,7 @@ export class Channel<In = Uint8Array<ArrayBuffer>, Out = In>
     const framing = options.framing ?? lengthField();
     const encoder = new FrameEncoder(framing, options);
     const decoder = new FrameDecoder(framing, options);
-    this.#connection = isConnection(stream) ? stream : undefined;
+    if (isConnection(stream)) this.#connection = stream;
     this.#transport = isConnection(stream)
       ? connectionTransport(stream)
       : streamTransport(stream);
@@ -175,6 +175,7 @@ export class Channel<In = Uint8Array<ArrayBuffer>, Out = In>
       return message;
     };
     this.#borrows = borrows;
+    const onFailure = (reason: unknown) => this.#fail(reason);
     this.#writer = new MessageWriter(this.#transport, {
       serialization,
       encoder,
@@ -183,12 +184,12 @@ export class Channel<In = Uint8Array<ArrayBuffer>, Out = In>
         if (failure) this.#closed.reject(failure.reason);
         this.#settle();
       },
-      onFailure: (reason) => this.#fail(reason),
+      onFailure,
     });
     this.#reader = new MessageReader(this.#transport, decoder, {
       borrows,
       onEnd: () => this.#settle(),
-      onFailure: (reason) => this.#fail(reason),
+      onFailure,
       endFailure: () =>
         this.#closing ? undefined : this.#writer.failure ?? this.#peerFailure,
     });
@@ -252,11 +253,8 @@ export class Channel<In = Uint8Array<ArrayBuffer>, Out = In>
   receive(
     options?: { signal?: AbortSignal | undefined },
   ): Promise<In | null> {
-    return this.#reader.request<In | null>(
-      this.#toMessage,
-      toNull,
-      options?.signal,
-    );
+    const { signal } = options ?? {};
+    return this.#reader.request<In | null>(this.#toMessage, toNull, signal);
   }
 
   /**
@@ -526,8 +524,8 @@ export class Channel<In = Uint8Array<ArrayBuffer>, Out = In>
   /** What a peer that has gone had sent can still be received, but `closed` waits no longer. */
   #settleUnreceived() {
     const { isWatching, requests } = this.#reader;
-    if (!isWatching || this.#isReleased || this.#closing) return;
-    if (!this.#isPeerGone) return;
+    const isOpen = !this.#isReleased && !this.#closing;
+    if (!isWatching || !isOpen || !this.#isPeerGone) return;
     this.#unreceivedTimer ??= setTimeout(() => {
       this.#unreceivedTimer = undefined;
       if (this.#closing) return;

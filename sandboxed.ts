@@ -128,14 +128,13 @@ async function forwardOutput(from: Channel, to: Channel) {
   const forward = async () => {
     try {
       for await (const message of from) {
-        await to.send(message).catch(fail);
+        if (!await to.send(message).then(() => true, fail)) return;
         // A write can fail after send() has resolved.
         to.flush().catch(fail);
       }
     } catch (error) {
-      const isInStatus = error instanceof ExitError ||
-        error instanceof Interruption;
-      if (!isInStatus) throw error;
+      const isExit = error instanceof ExitError;
+      if (!isExit && !(error instanceof Interruption)) throw error;
     }
     await to.flush().catch(fail);
   };
@@ -148,22 +147,16 @@ async function run(
   { framing, ...options }: ReturnType<typeof parse> & { args: string[] },
 ): Promise<number> {
   const serialization = bytes({ borrow: true });
-  const outside = await connectToParent({
-    transport: "stdio",
-    framing,
-    serialization,
-  });
+  const stdio = { transport: "stdio", framing, serialization } as const;
+  const outside = await connectToParent(stdio);
   const cancel = new AbortController();
   const { signal } = cancel;
   for (const [name, number] of SIGNALS) {
     const interruption = new Interruption(128 + number);
     Deno.addSignalListener(name, () => cancel.abort(interruption));
   }
-  const child = await spawnModule(module, {
-    ...options,
-    serialization,
-    signal,
-  });
+  const all = { ...options, serialization, signal };
+  const child = await spawnModule(module, all);
   try {
     const input = forwardInput(outside, child.channel);
     const output = forwardOutput(child.channel, outside);

@@ -109,10 +109,7 @@ function forEachObject(message: unknown, visit: (object: object) => void) {
     if (object instanceof Error) add(object.cause);
     else if (!ArrayBuffer.isView(object)) {
       if (object instanceof Map) {
-        object.forEach((value, key) => {
-          add(key);
-          add(value);
-        });
+        for (const entry of object) entry.forEach(add);
       } else if (object instanceof Set) object.forEach(add);
       for (const value of Object.values(object)) add(value);
     }
@@ -173,9 +170,7 @@ function toException(object: object) {
 }
 
 function dataCloneError(action: string, cause: unknown): DOMException {
-  const error = new DOMException(
-    `${action}: ${messageOf(cause)}`,
-    "DataCloneError",
-  );
+  const message = `${action}: ${messageOf(cause)}`;
+  const error = new DOMException(message, "DataCloneError");
   return Object.assign(error, { cause });
 }

@@ -83,7 +83,7 @@ export class DescriptorHandshake {
 /** Connect to the parent, and send it the token. */
 export function connectTo(path: string, token: string): DescriptorSocket {
   using libc = Libc.use();
-  const socket = libc.connect(path);
+  const socket = libc.openSocket("connect", path);
   libc.write(socket, new TextEncoder().encode(token));
   return new DescriptorSocket(socket);
 }

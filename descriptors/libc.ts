@@ -102,24 +102,19 @@ export class Libc implements Disposable {
 
   /** Listen on a Unix socket with a queue of `backlog` connections. */
   listen(path: string, backlog: number): number {
-    const socket = this.#openSocket("bind", path);
+    const socket = this.openSocket("bind", path);
     this.#symbols.listen(socket, backlog);
     return socket;
   }
 
-  /** Connect to a Unix socket. */
-  connect(path: string): number {
-    return this.#openSocket("connect", path);
-  }
-
-  #openSocket(call: "bind" | "connect", path: string): number {
+  /** Open a Unix socket that is connected to a path or bound to it. */
+  openSocket(call: "bind" | "connect", path: string): number {
     const type = c.SOCK_STREAM | c.SOCK_CLOEXEC | c.SOCK_NONBLOCK;
     const address = c.unixAddress(path);
     const socket = this.#symbols.socket(c.AF_UNIX, type, 0);
-    if (
-      socket === -1 ||
-      this.#symbols[call](socket, address, address.length) === -1
-    ) {
+    const failed = socket === -1 ||
+      this.#symbols[call](socket, address, address.length) === -1;
+    if (failed) {
       const action = `Cannot ${call} Unix socket "${path}"`;
       const error = systemError(this.#symbols, action);
       if (socket !== -1) this.close(socket);

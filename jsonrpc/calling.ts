@@ -4,29 +4,30 @@ import {
   markHandled,
   rejectedPromise,
 } from "../channel/waiting.ts";
-import { type Fields, isObject, MCP_CANCEL, toError } from "./serving.ts";
+import {
+  type Fields,
+  isObject,
+  MCP_CANCEL,
+  type ServingOptions,
+  toError,
+} from "./serving.ts";
 
 interface Call {
   resolve(result: unknown): void;
   reject(reason: unknown): void;
 }
 
-interface CallingOptions {
-  readonly cancelMethod: string;
-  report(error: unknown): void;
-}
-
 /** The side of a connection that calls. */
 export class Calling {
   readonly #channel: Channel<unknown, unknown>;
-  readonly #options: CallingOptions;
+  readonly #options: ServingOptions;
   /** Pending calls, by id. */
   readonly #calls = new Map<unknown, Call>();
   #lastId = 0;
   /** Why no call can be made any longer. */
   #end: Failure | undefined;
 
-  constructor(channel: Channel<unknown, unknown>, options: CallingOptions) {
+  constructor(channel: Channel<unknown, unknown>, options: ServingOptions) {
     this.#channel = channel;
     this.#options = options;
   }
@@ -85,8 +86,7 @@ export class Calling {
     }
     if (!("result" in message || "error" in message)) return false;
     // Otherwise it answers a call that was cancelled.
-    const isUnknown = typeof id !== "number" || id > this.#lastId;
-    if (isUnknown) {
+    if (typeof id !== "number" || id > this.#lastId) {
       const unknown = new Error("The other side answered no call");
       this.#options.report(failure ?? unknown);
     }

@@ -5,8 +5,6 @@ const INVALID_REQUEST = -32600;
 const METHOD_NOT_FOUND = -32601;
 const INVALID_PARAMS = -32602;
 const INTERNAL_ERROR = -32603;
-/** LSP's code of a request that was cancelled. */
-const REQUEST_CANCELLED = -32800;
 
 /** MCP's notification that cancels a call. */
 export const MCP_CANCEL = "notifications/cancelled";
@@ -56,6 +54,9 @@ export class JsonRpcError extends Error {
   }
 }
 
+/** The answer to a request that was cancelled. The code is LSP's. */
+const CANCELLED = new JsonRpcError(-32800, "The call was cancelled");
+
 export function isObject(value: unknown): value is Fields {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }
@@ -87,9 +88,8 @@ export function failureOf(id: unknown, error: unknown): Fields {
 
 /** Make an answer to a message that cannot be received. */
 export function refusalOf(error: unknown): Fields {
-  const code = error instanceof InvalidMessageError
-    ? INVALID_REQUEST
-    : PARSE_ERROR;
+  const isJson = error instanceof InvalidMessageError;
+  const code = isJson ? INVALID_REQUEST : PARSE_ERROR;
   return failureOf(null, new JsonRpcError(code, messageOf(error)));
 }
 
@@ -125,7 +125,7 @@ function refuse(message: unknown): Fields {
   );
 }
 
-interface ServingOptions {
+export interface ServingOptions {
   readonly methods: object;
   /** How many methods run at once. */
   readonly limit: number;
@@ -176,12 +176,7 @@ export class Serving {
     } catch (error) {
       if (id === undefined) this.#options.report(error);
       const isCancelled = signal.aborted && error === signal.reason;
-      answer = failureOf(
-        id,
-        isCancelled
-          ? new JsonRpcError(REQUEST_CANCELLED, "The call was cancelled")
-          : error,
-      );
+      answer = failureOf(id, isCancelled ? CANCELLED : error);
     } finally {
       if (this.#requests.get(key) === controller) this.#requests.delete(key);
       const next = this.#turns.shift();
