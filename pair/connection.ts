@@ -30,15 +30,14 @@ export class ChildConnection implements Connection, Peer {
   readonly #closed = Promise.withResolvers<void>();
   #state: "running" | "exited" | "closed" = "running";
   #hasSendingEnded = false;
-  #read: Promise<number | null> = Promise.resolve(null);
-  readonly #limit = limitReads(() => this.abort());
+  readonly #limit: (read: Promise<number | null>) => Promise<number | null>;
 
   constructor(conn: Connection, exit: Exit) {
     this.#conn = conn;
     this.#exit = exit;
+    this.#limit = limitReads(exit.exited, () => this.abort());
     this.gone = exit.exited.then(() => {
       if (this.#state === "running") this.#state = "exited";
-      void this.#limit(this.#read);
       return exit.failure();
     });
     setPeer(this, this);
@@ -47,9 +46,7 @@ export class ChildConnection implements Connection, Peer {
   // The channel calls endReading() and endWriting(): nothing is added to each read and write.
 
   read(buffer: Uint8Array): Promise<number | null> {
-    this.#read = this.#conn.read(buffer);
-    if (this.#state === "exited") void this.#limit(this.#read);
-    return this.#read;
+    return this.#limit(this.#conn.read(buffer));
   }
 
   write(bytes: Uint8Array): Promise<number> {

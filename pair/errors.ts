@@ -10,8 +10,8 @@ export class ConnectError extends Error {
   /** How the child exited, if it exited by itself. */
   readonly status?: Deno.CommandStatus;
   /**
-   * The end of what the child wrote to standard error, at most 4 KiB, if that was copied (the
-   * default of `spawnModule()`) or `"piped"`. Control characters are escaped.
+   * The end of what the child wrote to standard error, at most 4096 characters, if that was
+   * copied (the default of `spawnModule()`) or `"piped"`. Control characters are escaped.
    */
   readonly stderr?: string;
   /**
@@ -54,8 +54,8 @@ export class ExitError extends Error {
   /** The process id that the child had. */
   readonly pid: number;
   /**
-   * The end of what the child wrote to standard error, at most 4 KiB, if that was copied: the
-   * default of `spawnModule()`. Control characters are escaped. A `"piped"` standard error is
+   * The end of what the child wrote to standard error, at most 4096 characters, if that was
+   * copied: the default of `spawnModule()`. Control characters are escaped. A `"piped"` standard error is
    * the caller's to read.
    */
   readonly stderr?: string;

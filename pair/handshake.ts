@@ -291,10 +291,8 @@ export async function waitForConnection(
   signal?.addEventListener("abort", onAbort);
   if (signal?.aborted) onAbort();
   const attached = attachment?.connected(over.signal) ?? Promise.resolve();
-  const connected = markHandled(
-    Promise.all([server.admitted, attached]).then(([conn]) => conn),
-  );
   const exited = markHandled(started.exited.then(async () => {
+    if (over.signal.aborted) return "exited";
     // It may have connected before it exited.
     await server.acceptBacklog();
     // The attachment looks once more, and then stops.
@@ -305,6 +303,13 @@ export async function waitForConnection(
       ? await Promise.race([server.admitted, hasExited])
       : "exited";
   }));
+  const connected = markHandled(
+    Promise.all([server.admitted, attached]).then(([conn]) => conn, (error) => {
+      // The attachment was stopped.
+      if (over.signal.aborted) return exited;
+      throw error;
+    }),
+  );
   try {
     const outcome = await within<Deno.Conn | "exited">(
       connectTimeout,
@@ -331,10 +336,8 @@ export async function waitForConnection(
       strangers,
       status: outcome && status,
     });
-  } catch (error) {
-    over.abort(error);
-    throw error;
   } finally {
+    over.abort();
     signal?.removeEventListener("abort", onAbort);
   }
 }

@@ -3,14 +3,7 @@
 import type { AnySerialization, ChannelOptions } from "../channel.ts";
 
 /** Options for {@linkcode socketPair}. */
-export interface SocketPairOptions {
-  /**
-   * The directory in which to make the directory of the socket.
-   *
-   * @default {the system's temporary directory}
-   */
-  directory?: string | undefined;
-}
+export type SocketPairOptions = Pick<SpawnOptions, "directory">;
 
 /**
  * Options for {@linkcode spawn}.

@@ -17,13 +17,11 @@ const BUFFER_LENGTH = 65_536;
 /** A longer line is copied in parts. */
 const MAX_LINE_LENGTH = 65_536;
 
-/** How much of the end of an output is kept for an error, in bytes. */
+/** How much of the end of an output is kept for an error. */
 const MAX_TAIL_LENGTH = 4_096;
 
 /** How long to wait for an output that is full, in ms. */
 const RETRY_DELAY = 10;
-
-const NEWLINE = 0x0a;
 
 // deno-lint-ignore no-control-regex -- a color begins with one
 export const ANSI_COLOR = /\x1b\[[0-9;]*m/g;
@@ -109,36 +107,18 @@ export function emptyPipes(
   return () => over.abort();
 }
 
-/** Copy the output of a module as far as the options do not say what it is. */
-export function copyOutput(
-  process: Deno.ChildProcess,
-  { stdout, stderr, transport }: PipeOptions,
-  exited: Promise<unknown>,
-): { stdout?: LineCopy; stderr?: LineCopy } {
-  const isCopied = stdout === undefined && transport !== "stdio";
-  return {
-    ...isCopied &&
-      { stdout: new LineCopy(process.stdout, Deno.stdout, exited) },
-    ...stderr === undefined &&
-      { stderr: new LineCopy(process.stderr, Deno.stderr, exited) },
-  };
-}
-
 /** Standard output or standard error of this process. */
 export interface Sink {
   writeSync(bytes: Uint8Array): number;
   isTerminal(): boolean;
 }
 
-/** Copies lines until the stream ends, but not much longer than the child lives. */
+/** Copies lines of text until the stream ends, but not much longer than the child lives. */
 export class LineCopy {
   /** Resolves when the last line has been copied. */
   readonly ended: Promise<void>;
   readonly #reader: ReadableStreamDefaultReader<Uint8Array>;
-  readonly #limit = limitReads(() => this.cancel());
-  #hasExited = false;
-  #read: Promise<unknown> = Promise.resolve();
-  #tail = new Uint8Array();
+  #tail = "";
 
   constructor(
     stream: ReadableStream<Uint8Array>,
@@ -146,66 +126,45 @@ export class LineCopy {
     exited: Promise<unknown>,
   ) {
     this.#reader = stream.getReader();
-    this.ended = this.#copy(sink);
-    exited.then(() => {
-      this.#hasExited = true;
-      void this.#limit(this.#read);
-    });
+    this.ended = this.#copy(sink, limitReads(exited, () => this.cancel()));
   }
 
   /** The end of what was copied, without colors, and with control characters escaped. */
   get tail(): string {
-    const tail = decode(this.#tail.subarray(-MAX_TAIL_LENGTH));
-    return escapeControls(tail.replace(ANSI_COLOR, ""));
+    return escapeControls(this.#tail.replace(ANSI_COLOR, ""));
   }
 
   cancel() {
     this.#reader.cancel().catch(() => {});
   }
 
-  async #copy(sink: Sink | undefined) {
-    let line = new Uint8Array();
-    for (let value; (value = await this.#next()) !== undefined;) {
-      this.#tail = joined(this.#tail.subarray(-MAX_TAIL_LENGTH), value);
-      const bytes = joined(line, value);
-      let end = bytes.lastIndexOf(NEWLINE) + 1;
-      if (bytes.length - end > MAX_LINE_LENGTH) end = bytes.length;
-      if (end > 0) await write(sink, bytes.subarray(0, end));
-      line = bytes.slice(end);
+  async #copy(sink: Sink | undefined, limit: ReturnType<typeof limitReads>) {
+    const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
+    let line = "";
+    for (;;) {
+      // An error ends the copy like the end of the stream.
+      const { value } = await limit(this.#reader.read())
+        .catch(() => ({ value: undefined }));
+      if (value === undefined) break;
+      const text = decoder.decode(value, { stream: true });
+      this.#tail = (this.#tail + text).slice(-MAX_TAIL_LENGTH);
+      line += text;
+      let end = line.lastIndexOf("\n") + 1;
+      if (line.length - end > MAX_LINE_LENGTH) end = line.length;
+      await write(sink, line.slice(0, end));
+      line = line.slice(end);
     }
+    line += decoder.decode();
     // What is written next begins a line.
-    if (line.length > 0) await write(sink, joined(line, [NEWLINE]));
+    if (line !== "") await write(sink, `${line}\n`);
   }
-
-  async #next(): Promise<Uint8Array | undefined> {
-    try {
-      const read = this.#reader.read();
-      this.#read = read;
-      if (this.#hasExited) void this.#limit(read);
-      return (await read).value;
-    } catch {
-      // There is no more to copy, whatever the reason.
-      return;
-    }
-  }
-}
-
-function joined(
-  a: Uint8Array,
-  b: ArrayLike<number>,
-): Uint8Array<ArrayBuffer> {
-  const bytes = new Uint8Array(a.length + b.length);
-  bytes.set(a);
-  bytes.set(b, a.length);
-  return bytes;
 }
 
 /** Write all in one go, so that nothing comes in between. */
-async function write(sink: Sink | undefined, bytes: Uint8Array) {
+async function write(sink: Sink | undefined, text: string) {
   if (sink === undefined) return;
-  let rest = sink.isTerminal()
-    ? new TextEncoder().encode(escapeControls(decode(bytes)))
-    : bytes;
+  const shown = sink.isTerminal() ? escapeControls(text) : text;
+  let rest = new TextEncoder().encode(shown);
   while (rest.length > 0) {
     try {
       rest = rest.subarray(sink.writeSync(rest));
@@ -215,10 +174,6 @@ async function write(sink: Sink | undefined, bytes: Uint8Array) {
       await new Promise((resolve) => setTimeout(resolve, RETRY_DELAY));
     }
   }
-}
-
-function decode(bytes: Uint8Array): string {
-  return new TextDecoder("utf-8", { ignoreBOM: true }).decode(bytes);
 }
 
 /**

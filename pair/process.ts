@@ -12,7 +12,7 @@ import { type Failure, markHandled } from "../channel/waiting.ts";
 import { log, messageOf } from "./environment.ts";
 import { describeStatus, ExitError, telling } from "./errors.ts";
 import type { LaunchHooks } from "./launch.ts";
-import { copyOutput, emptyPipes, LineCopy, type PipeOptions } from "./pipes.ts";
+import { emptyPipes, LineCopy, type PipeOptions } from "./pipes.ts";
 import { within } from "./waiting.ts";
 
 /** How soon to look again whether a process group has ended, in ms. */
@@ -84,14 +84,18 @@ export class StartedProcess {
       (status) => this.#onExit(describeStatus(status), status),
       (error) => this.#onExit(messageOf(error)),
     );
-    const { stdout, stderr } = hooks.module === undefined
-      ? {}
-      : copyOutput(process, options, this.exited);
-    this.#stderr = stderr;
+    // The output of a module is copied, as far as the options do not say what it is.
+    const isCopied = (how?: string) => module !== undefined && !how;
+    const isStdoutCopied = isCopied(options.stdout) &&
+      options.transport !== "stdio";
+    if (isCopied(options.stderr)) {
+      this.#stderr = new LineCopy(process.stderr, Deno.stderr, this.exited);
+    }
     this.finished = markHandled(Promise.all([
       hooks.onStart?.(process, this.exited),
-      stdout?.ended,
-      stderr?.ended,
+      isStdoutCopied &&
+      new LineCopy(process.stdout, Deno.stdout, this.exited).ended,
+      this.#stderr?.ended,
     ]));
     if (processes.size === 0) addEventListener("unload", killAll);
     processes.add(this);

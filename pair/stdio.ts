@@ -77,10 +77,5 @@ function redirectOutput() {
     configurable: true,
     enumerable: true,
   });
-  redirectConsole();
-}
-
-/** Let `console` write to standard error: the object itself, which others have already. */
-function redirectConsole() {
   Object.assign(console, new Console(process.stderr));
 }

@@ -24,14 +24,18 @@ export async function within<T>(
  * Limit how long reads wait in total after the exit of a child. What the child wrote is available
  * immediately, so a read that waits is waiting for another process that holds the child's end.
  *
- * @param close Called when reads have waited for {@linkcode END_WAIT}.
- * @returns A function to call with each read.
+ * @param exited Resolves when the child has exited.
+ * @param close Called when reads have waited for {@linkcode END_WAIT} since then.
+ * @returns A function to call with each read, which returns it.
  */
 export function limitReads(
+  exited: Promise<unknown>,
   close: () => void,
-): (read: Promise<unknown>) => Promise<void> {
+): <T>(read: Promise<T>) => Promise<T> {
   let left = END_WAIT;
-  return async (read) => {
+  let hasExited = false;
+  let last: Promise<unknown> = Promise.resolve();
+  async function limit() {
     let start = performance.now();
     // A step lasts longer if this process is busy meanwhile: that is not the reads' time.
     const timer = setInterval(() => {
@@ -39,8 +43,17 @@ export function limitReads(
       left -= STEP;
       if (left <= 0) close();
     }, STEP);
-    await read.catch(() => {});
+    await last.catch(() => {});
     clearInterval(timer);
     left -= Math.min(performance.now() - start, STEP);
+  }
+  void exited.then(() => {
+    hasExited = true;
+    return limit();
+  });
+  return (read) => {
+    last = read;
+    if (hasExited) void limit();
+    return read;
   };
 }

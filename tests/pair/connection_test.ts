@@ -23,10 +23,10 @@ function fakeChild(isAsked = false) {
 }
 
 /** Two channels, one of them over a connection to a child that was asked to end. */
-async function channels(): Promise<[ChildConnection, Channel, Channel]> {
+async function channels(): Promise<[Channel, Channel]> {
   const [left, right] = await socketPair();
   const connection = new ChildConnection(left, fakeChild(true).exit);
-  return [connection, new Channel(connection), new Channel(right)];
+  return [new Channel(connection), new Channel(right)];
 }
 
 /** A connection that cannot be written to, and notes what is done to it. */
@@ -45,7 +45,7 @@ function unwritable(
 }
 
 Deno.test("ChildConnection.close() of a child that was asked to end discards what still arrives until the peer ends", async () => {
-  const [, a, b] = await channels();
+  const [a, b] = await channels();
   const received = a.receive();
   await a.close();
   assertEquals(await received, null);
@@ -56,7 +56,7 @@ Deno.test("ChildConnection.close() of a child that was asked to end discards wha
 });
 
 Deno.test("ChildConnection.close() of a child that was asked to end lets the peer send on after receiving was cancelled", async () => {
-  const [, a, b] = await channels();
+  const [a, b] = await channels();
   await a.readable.cancel();
   await a.close();
   for (let i = 0; i < 10; i++) await b.send(new Uint8Array(300_000));
@@ -78,7 +78,7 @@ Deno.test("ChildConnection.close() of a child that was asked to end discards wha
 });
 
 Deno.test("ChildConnection.close() of a child that was asked to end closes at once while the channel is still sending", async () => {
-  const [, a, b] = await channels();
+  const [a, b] = await channels();
   a.send(new Uint8Array(5_000_000));
   a.abort();
   assertEquals(await b.receive().catch(() => null), null);
