@@ -134,6 +134,13 @@ export class ConnectedChild<S extends AnySerialization>
     }
   }
 
+  /** Without this, the error of `using` does not help. */
+  get [Symbol.dispose](): never {
+    throw new TypeError(
+      'Cannot use a child with "using", because ending it takes time: use "await using"',
+    );
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     try {
       await this.close();

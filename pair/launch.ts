@@ -167,6 +167,7 @@ export function commandOptions(
 
 /** What to do about an error of the system. */
 const ADVICE: Readonly<Record<string, string>> = {
+  2: "if it is there, the program that its first line names is not (does that line end in CRLF?)", // ENOENT
   7: "shorten args and env, and send long data as messages", // E2BIG
   11: "too many processes run: end some, or raise ulimit -u", // EAGAIN
   26: "another process has it open for writing", // ETXTBSY
@@ -180,6 +181,8 @@ export function explainStart(error: unknown, command: string | URL): unknown {
   const isModule = ["8", "13"].includes(code) &&
     /\.[cm]?[jt]sx?$/.test(String(command));
   const advice = isModule ? "to run a module, use spawnModule()" : ADVICE[code];
-  if (advice) error.message += `: ${advice}`;
+  // A name without a slash is looked for in PATH, and is missing there.
+  const isMissing = code === "2" && !String(command).includes("/");
+  if (advice && !isMissing) error.message += `: ${advice}`;
   return error;
 }

@@ -5,6 +5,7 @@ import {
   assertInstanceOf,
   assertRejects,
   assertStrictEquals,
+  assertThrows,
 } from "@std/assert";
 import { type Child, ExitError, spawn } from "../../pair.ts";
 import { modules } from "./fixtures.ts";
@@ -301,4 +302,14 @@ test("Child.close() waits as long as gracePeriod says, up to the longest delay o
   const puppet = await stage.puppet();
   await puppet.start("sys.exit(3)");
   assertEquals((await closing).code, 3);
+});
+
+test("Child names await using where it is used with using", async () => {
+  await using stage = await Stage.set();
+  await using child = await spawn(python, { args: py("connect()"), ...stage });
+  assertThrows(
+    () => Reflect.get(child, Symbol.dispose),
+    TypeError,
+    'use "await using"',
+  );
 });

@@ -406,8 +406,12 @@ test("spawn() says why the system does not start a command, and what to do", asy
   const busy = `${root}/busy`;
   await Deno.copyFile("/bin/sh", busy);
   using _held = await Deno.open(busy, { write: true });
+  const script = await file("script", "#!/no/such/program\n");
   for (
     const [command, args, advice] of [
+      [script, [], ": if it is there, the program"],
+      [new URL(`file://${script}`), [], ": if it is there, the program"],
+      [await file("crlf", "#!/bin/sh\r\n"), [], "end in CRLF?"],
       [await file("a.ts", "", 0o644), [], ": to run a module, use spawnModule"],
       [busy, [], ": another process has it open for writing"],
       ["true", ["x".repeat(200_000)], ": shorten args and env"],
