@@ -4,7 +4,12 @@ import { dirname } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import type { AnySerialization } from "../channel.ts";
 import { findConfiguration } from "./configuration.ts";
-import { denoDir, makeDenoDir, removeDenoDir } from "./deno_dir.ts";
+import {
+  compiledDirectory,
+  denoDir,
+  makeDenoDir,
+  removeDenoDir,
+} from "./deno_dir.ts";
 import {
   type Address,
   BROKER_VARIABLE,
@@ -435,14 +440,6 @@ function ownFiles(): string[] {
     .map((name) => new URL(`../${name}`, import.meta.url))
     .filter(({ protocol }) => protocol === "file:")
     .map((url) => fileURLToPath(url));
-}
-
-/** Where Deno's cache has this package's compiled code: compiling it anew takes a child 30 ms. */
-function compiledDirectory(): string {
-  const { protocol, host, pathname } = new URL("..", import.meta.url);
-  return `gen/${protocol.replace(":", "/")}${host.replace(":", "_PORT")}${
-    decodeURIComponent(pathname).replace(/\/$/, "")
-  }`.replaceAll("//", "/");
 }
 
 /** Where a module is loaded from, with the port: nothing if from this machine. */

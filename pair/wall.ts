@@ -218,6 +218,7 @@ async function tryWall(): Promise<Wall> {
     const program = `${directory}/bwrap`;
     const output = await outputOf(program, { args }).catch((error) => {
       if (!isAbsence(error)) throw error;
+      return undefined;
     });
     if (output === undefined) continue;
     const { success, stdout, stderr } = output;
