@@ -27,15 +27,7 @@
 
 import "./pair/load_first.ts";
 import type { AnySerialization, Channel, Received, Sent } from "./channel.ts";
-import { type Child, ConnectedChild } from "./pair/child.ts";
-import { waitForConnection } from "./pair/connecting.ts";
-import {
-  letIn,
-  makeDirectory,
-  removeDirectory,
-  socketPath,
-  withDirectoryContext,
-} from "./pair/directory.ts";
+import type { Child, ConnectedChild } from "./pair/child.ts";
 import {
   type Address,
   log,
@@ -45,27 +37,20 @@ import {
   writeToken,
 } from "./pair/environment.ts";
 import { addStderr } from "./pair/errors.ts";
-import { type Endpoint, HandshakeServer } from "./pair/handshake.ts";
+import type { Endpoint } from "./pair/handshake.ts";
 import {
   type Attachment,
   hooksOf,
   type LaunchHooks,
   withHooks,
 } from "./pair/hooks.ts";
-import {
-  checkOptions,
-  commandOptions,
-  connectionVariables,
-  explainStart,
-} from "./pair/launch.ts";
 import type {
   ConnectOptions,
   SocketPairOptions,
   SpawnModuleOptions,
   SpawnOptions,
 } from "./pair/options.ts";
-import { PipeConnection } from "./pair/pipes.ts";
-import { StartedProcess } from "./pair/process.ts";
+import type { StartedProcess } from "./pair/process.ts";
 import { openChannel } from "./pair/tracing.ts";
 
 export type { Channel } from "./channel.ts";
@@ -115,8 +100,9 @@ export async function socketPair(
       "Cannot make socket pair: Deno has no Unix sockets on Windows",
     );
   }
-  const endpoint = await listenUnix(options.directory);
-  await using server = new HandshakeServer(endpoint);
+  const parts = await loadParent();
+  const endpoint = await listenUnix(parts, options.directory);
+  await using server = new parts.HandshakeServer(endpoint);
   let right;
   const left = await Deno.connect({ transport: "unix", ...endpoint.address });
   try {
@@ -134,6 +120,7 @@ export async function socketPair(
 
 /** Listen in a directory that only this user can enter. */
 async function listenUnix(
+  { makeDirectory, removeDirectory, socketPath, withDirectoryContext }: Parent,
   parent: string | undefined,
 ): Promise<Endpoint<Deno.UnixConn, { path: string }>> {
   const directory = await makeDirectory(parent);
@@ -211,10 +198,12 @@ export async function spawn<S extends AnySerialization = undefined>(
 ): Promise<Child<Received<S>, Sent<S>>> {
   requireDeno("start child");
   const hooks = hooksOf(options);
-  const checked = checkOptions(options);
+  const parts = await loadParent();
+  const { ConnectedChild, HandshakeServer } = parts;
+  const checked = parts.checkOptions(options);
   if (checked.transport === "stdio") {
-    const started = start(command, checked, hooks);
-    const conn = new PipeConnection(started.process);
+    const started = start(parts, command, checked, hooks);
+    const conn = new parts.PipeConnection(started.process);
     try {
       return new ConnectedChild(started, conn, checked);
     } catch (error) {
@@ -225,7 +214,7 @@ export async function spawn<S extends AnySerialization = undefined>(
   }
   const endpoint = checked.transport === "tcp"
     ? listenTcp()
-    : await listenUnix(options.directory);
+    : await listenUnix(parts, options.directory);
   const { address, directory } = endpoint;
   await using server = new HandshakeServer<Deno.Conn>(
     endpoint,
@@ -236,16 +225,16 @@ export async function spawn<S extends AnySerialization = undefined>(
   try {
     if (directory !== undefined) {
       attachment = hooks.attach?.({ directory, token });
-      await letIn(directory, options);
+      await parts.letIn(directory, options);
     }
-    const started = start(command, checked, hooks, address, {
-      ...connectionVariables(address, token),
+    const started = start(parts, command, checked, hooks, address, {
+      ...parts.connectionVariables(address, token),
       ...attachment?.env,
     });
     let child: ConnectedChild<S> | undefined;
     try {
       const waiting = { ...checked, attachment };
-      const conn = await waitForConnection(started, server, waiting);
+      const conn = await parts.waitForConnection(started, server, waiting);
       child = new ConnectedChild(started, conn, checked);
       log?.(`child ${child.pid} connected`);
       server.take();
@@ -264,6 +253,7 @@ export async function spawn<S extends AnySerialization = undefined>(
 
 /** Start the process. */
 function start(
+  { commandOptions, explainStart, StartedProcess }: Parent,
   command: string | URL,
   options: SpawnOptions<AnySerialization>,
   hooks: LaunchHooks,
@@ -344,6 +334,16 @@ export async function spawnModule<S extends AnySerialization = undefined>(
     await plan.hooks.discard?.();
     throw error;
   }
+}
+
+type Parent = typeof import("./pair/parent.ts");
+
+let parent: Parent | undefined;
+
+/** Load what only a parent needs; it would cost each child 20 ms. */
+async function loadParent(): Promise<Parent> {
+  if (parent === undefined) requireDescriptor();
+  return parent ??= await import("./pair/parent.ts");
 }
 
 let sandbox: typeof import("./pair/sandbox.ts") | undefined;
