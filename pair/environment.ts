@@ -62,7 +62,7 @@ export function isOutOfDescriptors(error: unknown): boolean {
   return /\(os error 2[34]\)/.test(messageOf(error));
 }
 
-/** Throw unless a descriptor is free: Deno never retries to load a module that failed for want of one. */
+/** Throw unless a descriptor is free: Deno never retries to load a module that failed without one. */
 export function requireDescriptor(): void {
   if (!isHeld({ name: "net" })) return;
   try {

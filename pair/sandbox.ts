@@ -10,12 +10,7 @@ import {
   makeDenoDir,
   removeDenoDir,
 } from "./deno_dir.ts";
-import {
-  type Address,
-  BROKER_VARIABLE,
-  environment,
-  isHeld,
-} from "./environment.ts";
+import { type Address, BROKER_VARIABLE, isHeld } from "./environment.ts";
 import { findCode } from "./graph.ts";
 import type { LaunchHooks } from "./hooks.ts";
 import { withoutInherited } from "./inherited.ts";
@@ -30,13 +25,10 @@ import {
   permissionFlags,
 } from "./permissions.ts";
 import { type ModuleStart, startModule } from "./sandboxed_start.ts";
-import { findWall, makeWall, seeThrough } from "./wall.ts";
+import { findWall, makeWall, seeThrough, visible } from "./wall.ts";
 
 /** The layers of this package: a file and a folder of that name each. */
 const LAYERS = ["framing", "channel", "pair", "descriptors", "jsonrpc"];
-
-/** Variables of this process that are there behind the wall. */
-const VISIBLE = ["PATH", "NO_COLOR", "DENO_TLS_CA_STORE"];
 
 /** What `start()` is given for a module. */
 interface Plan<S extends AnySerialization> {
@@ -377,24 +369,6 @@ function mainOf(
   const code = `import { ${startModule.name} } from ${start};
 await ${startModule.name}(${JSON.stringify(module)});`;
   return `data:application/javascript,${encodeURIComponent(code)}`;
-}
-
-/** What is to be there behind the wall of the environment of this process, as far as it may know. */
-function visible(granted: true | string[] = []): Record<string, string> {
-  const isVisible = (name: string) =>
-    granted === true ||
-    [...VISIBLE, ...granted].some((shown) =>
-      shown.endsWith("*") ? name.startsWith(shown.slice(0, -1)) : name === shown
-    );
-  const names = isHeld({ name: "env" })
-    ? Object.keys(Deno.env.toObject())
-    : [...VISIBLE, ...granted === true ? [] : granted];
-  return Object.fromEntries(
-    names.filter(isVisible).flatMap((name) => {
-      const value = environment(name);
-      return value === undefined ? [] : [[name, value]];
-    }),
-  );
 }
 
 /** The flags of the user that `deno info` needs to find the same files. */
