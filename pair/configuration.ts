@@ -120,7 +120,7 @@ function origin(): string | undefined {
       );
     }
   }
-  // Deno uses none for such a main module. What it uses in a Worker of such, nobody tells.
+  // Deno uses none for such a main module. In a Worker of such, what it uses is unknown.
   return main === undefined ? absolutePath("worker") : undefined;
 }
 

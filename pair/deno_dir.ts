@@ -91,3 +91,11 @@ export function denoDir(env: Record<string, string> = {}): string | undefined {
   const caches = variable("XDG_CACHE_HOME") || (home && `${home}/.cache`);
   return caches && `${caches}/deno`;
 }
+
+/** Where Deno's cache has this package's compiled code: compiling it anew takes a child 30 ms. */
+export function compiledDirectory(): string {
+  const { protocol, host, pathname } = new URL("..", import.meta.url);
+  return `gen/${protocol.replace(":", "/")}${host.replace(":", "_PORT")}${
+    decodeURIComponent(pathname).replace(/\/$/, "")
+  }`.replaceAll("//", "/");
+}

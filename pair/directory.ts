@@ -61,7 +61,7 @@ async function makeDefaultDirectory(): Promise<string> {
     made = Deno.makeTempDirSync();
   } catch (error) {
     if (error instanceof Deno.errors.InvalidData) {
-      // Deno has made a directory, which nobody here can name: it is to be the only one.
+      // Deno has made a directory that this process cannot name. It makes no second one.
       isNotUtf8 = true;
       throw new Deno.errors.InvalidData(NOT_UTF8, { cause: error });
     }

@@ -70,7 +70,7 @@ export interface Inherited {
 /** What can be seen: on Linux, and with all permissions. */
 function inheritedDescriptors(): Inherited[] | null {
   if (Deno.build.os !== "linux") return [];
-  // Nobody is to be asked for it.
+  // Avoid a permission prompt.
   if (!isHeld({ name: "read" })) return null;
   let entries;
   try {
@@ -128,7 +128,7 @@ function succeeds(shell: string): boolean {
       .outputSync().success;
   } catch (error) {
     if (isOutOfSight(error)) return false;
-    // It was started; how it ends, nobody tells where SIGCHLD is ignored.
+    // It was started. Where SIGCHLD is ignored, its status is unknown.
     if (isUntold(error)) return true;
     throw error;
   }

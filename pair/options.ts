@@ -160,9 +160,9 @@ export interface SpawnModuleOptions<S extends AnySerialization = undefined>
    */
   stderr?: "piped" | "inherit" | "null" | undefined;
   /**
-   * What the child may do besides using its socket and reading its own code: the files in its
-   * directory or below that it imports by literal specifiers. A file that it reads while it runs,
-   * imports as JSON, text or bytes, or by a computed specifier, or starts as a Worker, has to be
+   * What the child may do besides using its socket and reading its own code and JSON: the files in
+   * its directory or below that it imports by literal specifiers. A file that it reads while it
+   * runs, imports as text or bytes, or by a computed specifier, or starts as a Worker, has to be
    * granted by `read`.
    *
    * `"inherit"` passes on each kind of permission that the parent holds in full, and nothing of
@@ -174,9 +174,10 @@ export interface SpawnModuleOptions<S extends AnySerialization = undefined>
    */
   permissions?: Deno.PermissionOptions | undefined;
   /**
-   * Put the module behind a second wall, made by the system: Linux, with `bwrap` of bubblewrap
-   * installed. Nothing exists there but Deno, the files that the module may read or write, and its
-   * socket: no other process, no network unless `net` grants some.
+   * Put the module behind a second wall, made by the system: Linux, with bubblewrap 0.8 or later
+   * installed. No files exist there but Deno, what the module is loaded with and may read or write,
+   * its socket, and 64 MiB of memory; no other process, no network unless `net` grants some. Of
+   * the environment only what `env` or `permissions.env` names is there.
    *
    * @default {none: Deno's permissions alone}
    */
@@ -194,8 +195,9 @@ export interface SpawnModuleOptions<S extends AnySerialization = undefined>
    * something for its process and then becomes the program that its last arguments name, such as
    * `["prlimit", "--cpu=10"]`, `["nice"]` or `["systemd-run", "--user", "--scope"]`.
    *
-   * Signals go to the launcher's process, so a launcher that starts the child as a process of
-   * its own has to pass them on.
+   * It also starts `deno info`, which finds the module's files, and must not print to standard
+   * output. Signals go to the launcher's process, so a launcher that starts the child as a process
+   * of its own has to pass them on.
    *
    * @default {[]}
    */

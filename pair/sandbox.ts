@@ -4,13 +4,13 @@ import { dirname } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import type { AnySerialization } from "../channel.ts";
 import { findConfiguration } from "./configuration.ts";
-import { denoDir, makeDenoDir, removeDenoDir } from "./deno_dir.ts";
 import {
-  type Address,
-  BROKER_VARIABLE,
-  environment,
-  isHeld,
-} from "./environment.ts";
+  compiledDirectory,
+  denoDir,
+  makeDenoDir,
+  removeDenoDir,
+} from "./deno_dir.ts";
+import { type Address, BROKER_VARIABLE, isHeld } from "./environment.ts";
 import { findCode } from "./graph.ts";
 import type { LaunchHooks } from "./launch.ts";
 import { withoutInherited } from "./inherited.ts";
@@ -25,13 +25,10 @@ import {
   permissionFlags,
 } from "./permissions.ts";
 import { type ModuleStart, startModule } from "./sandboxed_start.ts";
-import { findWall, makeWall, seeThrough } from "./wall.ts";
+import { findWall, makeWall, seeThrough, visible } from "./wall.ts";
 
 /** The layers of this package: a file and a folder of that name each. */
 const LAYERS = ["framing", "channel", "pair", "descriptors", "jsonrpc"];
-
-/** Variables of this process that are there behind the wall. */
-const VISIBLE = ["PATH", "NO_COLOR", "DENO_TLS_CA_STORE"];
 
 /** What `start()` is given for a module. */
 interface Plan<S extends AnySerialization> {
@@ -374,24 +371,6 @@ await ${startModule.name}(${JSON.stringify(module)});`;
   return `data:application/javascript,${encodeURIComponent(code)}`;
 }
 
-/** What is to be there behind the wall of the environment of this process, as far as it may know. */
-function visible(granted: true | string[] = []): Record<string, string> {
-  const isVisible = (name: string) =>
-    granted === true ||
-    [...VISIBLE, ...granted].some((shown) =>
-      shown.endsWith("*") ? name.startsWith(shown.slice(0, -1)) : name === shown
-    );
-  const names = isHeld({ name: "env" })
-    ? Object.keys(Deno.env.toObject())
-    : [...VISIBLE, ...granted === true ? [] : granted];
-  return Object.fromEntries(
-    names.filter(isVisible).flatMap((name) => {
-      const value = environment(name);
-      return value === undefined ? [] : [[name, value]];
-    }),
-  );
-}
-
 /** The flags of the user that `deno info` needs to find the same files. */
 function resolutionFlags(denoArgs: readonly string[]): string[] {
   return denoArgs.flatMap((arg, index) => {
@@ -435,14 +414,6 @@ function ownFiles(): string[] {
     .map((name) => new URL(`../${name}`, import.meta.url))
     .filter(({ protocol }) => protocol === "file:")
     .map((url) => fileURLToPath(url));
-}
-
-/** Where Deno's cache has this package's compiled code: compiling it anew takes a child 30 ms. */
-function compiledDirectory(): string {
-  const { protocol, host, pathname } = new URL("..", import.meta.url);
-  return `gen/${protocol.replace(":", "/")}${host.replace(":", "_PORT")}${
-    decodeURIComponent(pathname).replace(/\/$/, "")
-  }`.replaceAll("//", "/");
 }
 
 /** Where a module is loaded from, with the port: nothing if from this machine. */

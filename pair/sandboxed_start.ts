@@ -75,7 +75,7 @@ async function writeReason(
     await writeAll(conn, new TextEncoder().encode(reason));
     conn.close();
   } catch (error) {
-    // The parent waits no more, or the module has closed it.
+    // The parent has stopped waiting, or the module has closed it.
     log?.(`could not say why: ${messageOf(error)}`);
   }
 }

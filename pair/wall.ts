@@ -8,7 +8,7 @@ import { constants } from "node:os";
 import { dirname } from "node:path";
 import { fileURLToPath } from "node:url";
 import { NOWHERE } from "./deno_dir.ts";
-import { type Address, environment, messageOf } from "./environment.ts";
+import { type Address, environment, isHeld, messageOf } from "./environment.ts";
 import { isAbsence, isInside } from "./links.ts";
 import { outputOf } from "./output.ts";
 import { absolutePath, type Grants } from "./permissions.ts";
@@ -46,13 +46,13 @@ const NETWORK = [
   "/usr/share/ca-certificates",
 ];
 
-/** What is to be there behind the wall. */
+/** What is there behind the wall. */
 export interface WallOptions {
   /** Files to read: code and configuration. */
   readonly files: readonly string[];
   readonly grants: Grants;
   readonly cwd: string | URL | undefined;
-  /** The parent's cache, and the names in it that are to be there. */
+  /** The parent's cache, and the names in it that are there, too. */
   readonly cache: string | undefined;
   readonly cached: readonly string[];
   /** Whether the child is another user. */
@@ -218,6 +218,7 @@ async function tryWall(): Promise<Wall> {
     const program = `${directory}/bwrap`;
     const output = await outputOf(program, { args }).catch((error) => {
       if (!isAbsence(error)) throw error;
+      return undefined;
     });
     if (output === undefined) continue;
     const { success, stdout, stderr } = output;
@@ -293,4 +294,25 @@ function withSignal(status: Deno.CommandStatus): Deno.CommandStatus {
   return signal === undefined || status.signal !== null
     ? status
     : { ...status, signal: signal as Deno.Signal };
+}
+
+/** Variables of this process that are there behind the wall. */
+const VISIBLE = ["PATH", "NO_COLOR", "DENO_TLS_CA_STORE"];
+
+/** The variables of this process that are behind the wall, as far as this process may read them. */
+export function visible(granted: true | string[] = []): Record<string, string> {
+  const isVisible = (name: string) =>
+    granted === true ||
+    [...VISIBLE, ...granted].some((shown) =>
+      shown.endsWith("*") ? name.startsWith(shown.slice(0, -1)) : name === shown
+    );
+  const names = isHeld({ name: "env" })
+    ? Object.keys(Deno.env.toObject())
+    : [...VISIBLE, ...granted === true ? [] : granted];
+  return Object.fromEntries(
+    names.filter(isVisible).flatMap((name) => {
+      const value = environment(name);
+      return value === undefined ? [] : [[name, value]];
+    }),
+  );
 }
