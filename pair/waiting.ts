@@ -37,15 +37,16 @@ export function limitReads(
   let last: Promise<unknown> = Promise.resolve();
   async function limit() {
     let start = performance.now();
-    // A step lasts longer if this process is busy meanwhile: that is not the reads' time.
-    const timer = setInterval(() => {
+    const count = () => {
+      // A step lasts longer if this process is busy meanwhile: that is not the reads' time.
+      left -= Math.min(performance.now() - start, STEP);
       start = performance.now();
-      left -= STEP;
       if (left <= 0) close();
-    }, STEP);
+    };
+    const timer = setInterval(count, STEP);
     await last.catch(() => {});
     clearInterval(timer);
-    left -= Math.min(performance.now() - start, STEP);
+    count();
   }
   void exited.then(() => {
     hasExited = true;
