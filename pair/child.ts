@@ -128,7 +128,7 @@ export class ConnectedChild<S extends AnySerialization>
       ]);
       return await this.status;
     } finally {
-      closePipes();
+      void closePipes();
       this.channel.abort(new Error("The child has exited"));
       this.#connection.abort();
     }

@@ -88,23 +88,29 @@ export class PipeConnection implements Connection {
  * Close the standard input of a child, and read and discard its output, as far as they are piped
  * and nobody uses them.
  *
- * @returns A function that closes the output, which another process may hold open.
+ * @returns A function that closes the output, which another process may hold open, and resolves
+ * when all are closed.
  */
 export function emptyPipes(
   process: Deno.ChildProcess,
   options: PipeOptions,
-): () => void {
+): () => Promise<unknown> {
+  const ends: Promise<void>[] = [];
   if (options.stdin === "piped" && !process.stdin.locked) {
-    // The caller may have closed it.
-    process.stdin.close().catch(() => {});
+    ends.push(process.stdin.close());
   }
   const over = new AbortController();
+  const { signal } = over;
   for (const name of ["stdout", "stderr"] as const) {
     if (options[name] !== "piped" || process[name].locked) continue;
-    process[name].pipeTo(new WritableStream(), { signal: over.signal })
-      .catch(() => {});
+    ends.push(process[name].pipeTo(new WritableStream(), { signal }));
   }
-  return () => over.abort();
+  // The caller may have closed them.
+  const ended = Promise.allSettled(ends);
+  return () => {
+    over.abort();
+    return ended;
+  };
 }
 
 /** Standard output or standard error of this process. */

@@ -13,7 +13,7 @@ import { log, messageOf } from "./environment.ts";
 import { describeStatus, ExitError, telling } from "./errors.ts";
 import type { LaunchHooks } from "./launch.ts";
 import { emptyPipes, LineCopy, type PipeOptions } from "./pipes.ts";
-import { within } from "./waiting.ts";
+import { END_WAIT, within } from "./waiting.ts";
 
 /** How soon to look again whether a process group has ended, in ms. */
 const GROUP_INTERVAL = 10;
@@ -195,7 +195,7 @@ export class StartedProcess {
       stderr?.cancel();
       process.unref();
     }
-    closePipes();
+    await within(END_WAIT, closePipes());
     return stderr?.tail;
   }
 
