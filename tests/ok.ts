@@ -15,6 +15,8 @@ const MAY_BE_MISSING: Record<string, string> = {
     "Chromium is too large for some machines",
   "docs/programs.md example chromium.ts prints what it says":
     "Chromium is too large for some machines",
+  "spawnModule() behind bubblewrap runs a module as another user":
+    "npx installs Deno in the home directory of root, where no other user can run it",
   "docs/compile/main.ts starts itself as its child once it is compiled":
     "deno compile cannot download its runtime from dl.deno.land",
 };
