@@ -1,6 +1,5 @@
 /** What the child of `spawnModule()` runs before the module, unless it is fully trusted. */
 
-import type { Connection } from "../channel.ts";
 import {
   type Address,
   BROKER_VARIABLE,
@@ -49,13 +48,13 @@ export async function startModule(module: ModuleStart): Promise<void> {
   let isTaken = false;
   try {
     confine(module, address);
-    const connection = new WatchedConnection(conn);
+    const keep = exitWithParent(conn);
     handOver({
-      conn: connection,
+      conn,
       remainingToken: token.slice(-1),
       onTake() {
         isTaken = true;
-        connection.take();
+        keep();
       },
     });
     await load(module);
@@ -132,67 +131,29 @@ async function load(module: ModuleStart) {
 }
 
 /**
- * A connection that ends this process if it ends before the module has taken it: the parent is
- * gone, and nobody else ends a module that never connects.
+ * Exit if the connection ends before the module has taken it: the parent is gone, and nobody else
+ * ends a module that never connects. The first read of the channel gets the byte that this reads.
+ *
+ * @returns A function to call when the module takes the connection.
  */
-class WatchedConnection implements Connection {
-  readonly #conn: Deno.Conn;
-  readonly #byte = new Uint8Array(1);
-  #isTaken = false;
-  /** The read that watches; the first read of the channel gets what it got. */
-  #watch: Promise<number | null> | undefined;
-
-  constructor(conn: Deno.Conn) {
-    this.#conn = conn;
-    conn.unref();
-    this.#watch = conn.read(this.#byte);
-    void this.#exitAtEnd(this.#watch);
-  }
-
-  async #exitAtEnd(watch: Promise<number | null>) {
-    let read: number | null = null;
-    try {
-      read = await watch;
-    } catch {
-      // It is closed.
-    }
-    if (read === null && !this.#isTaken) exit(1);
-  }
-
-  take() {
-    this.#isTaken = true;
-    this.#conn.ref();
-  }
-
-  read(buffer: Uint8Array): Promise<number | null> {
-    const watch = this.#watch;
-    if (watch === undefined) return this.#conn.read(buffer);
-    this.#watch = undefined;
-    return watch.then((read) => {
-      if (read !== null) buffer.set(this.#byte);
-      return read;
-    });
-  }
-
-  write(bytes: Uint8Array): Promise<number> {
-    return this.#conn.write(bytes);
-  }
-
-  closeWrite(): Promise<void> {
-    return this.#conn.closeWrite();
-  }
-
-  close(): void {
-    this.#conn.close();
-  }
-
-  ref(): void {
-    this.#conn.ref();
-  }
-
-  unref(): void {
-    this.#conn.unref();
-  }
+function exitWithParent(conn: Deno.Conn): () => void {
+  const byte = new Uint8Array(1);
+  let isTaken = false;
+  const watch = conn.read(byte);
+  watch.catch(() => null).then((read) => {
+    if (read === null && !isTaken) exit(1);
+  });
+  conn.unref();
+  conn.read = async (buffer) => {
+    Reflect.deleteProperty(conn, "read");
+    const read = await watch;
+    if (read !== null) buffer.set(byte);
+    return read;
+  };
+  return () => {
+    isTaken = true;
+    conn.ref();
+  };
 }
 
 /**
