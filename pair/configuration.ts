@@ -1,9 +1,8 @@
 /** The configuration that a module is loaded with: what this process resolves, it resolves. */
 
-import { dirname, relative, resolve } from "node:path";
+import { dirname, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
-import { environment } from "./environment.ts";
-import { absolutePath } from "./permissions.ts";
+import { absolutePath } from "./paths.ts";
 
 /** How `deno run` is told. */
 export interface Configuration {
@@ -35,11 +34,11 @@ const UNSEEN =
 
 /**
  * Find the configuration of this process as Deno does: the nearest directory above its main
- * module that holds a `deno.json` or a `package.json`, and the workspace that this belongs to.
+ * module that holds a `deno.json` or a `package.json`, and the nearest workspace there or above.
  *
  * `node_modules` is used where Deno uses it as it stands, and never written. With it, Deno opens
  * each path that has `node_modules` in it once it has looked where that leads. A module that may
- * write can change that in between (tried), and gets its packages from Deno's cache.
+ * write can change that in between (tried), and gets no packages from there.
  *
  * @param denoArgs The flags of the user: a configuration there replaces this one.
  * @param child Whether it may write anything, and its current directory.
@@ -86,11 +85,12 @@ export async function findConfiguration(
 
 /** In words that tell an untrusted module no path of its parent's. */
 function describe(places: readonly Place[]): string {
+  if (places.length === 0) {
+    return "there is no deno.json or package.json above the parent's main module";
+  }
   const hasConfig = places.some(({ config }) => config !== undefined);
-  if (hasConfig) return "the deno.json above the parent's main module is used";
-  return places.length > 0
-    ? "the package.json above the parent's main module is used"
-    : "there is no deno.json or package.json above the parent's main module";
+  const name = hasConfig ? CONFIG_NAMES[0] : PACKAGE_NAME;
+  return `the ${name} above the parent's main module is used`;
 }
 
 /** The configuration that flags name; empty if they say that there is none. */
@@ -104,6 +104,19 @@ function namedConfig(denoArgs: readonly string[]): string | undefined {
     } else if (/^-c./.test(flag)) named = arg.slice("-c".length);
   }
   return named;
+}
+
+/** The flags of the user that `deno info` needs to find the same files as `deno run`. */
+export function resolutionFlags(denoArgs: readonly string[]): string[] {
+  return denoArgs.flatMap((arg, index) => {
+    if (/^(--config|-c|--import-map)$/.test(arg)) {
+      return [arg, denoArgs[index + 1] ?? ""];
+    }
+    const isNeeded =
+      /^(--config=|-c.|--import-map=|--no-config$|--node-modules-dir|--unstable-)/
+        .test(arg);
+    return isNeeded ? [arg] : [];
+  });
 }
 
 /** The module that this process, or this Worker, began with; for code without a file, a name there. */
@@ -126,95 +139,40 @@ function origin(): string | undefined {
 
 /** The nearest configuration, and that of its workspace if it is another. */
 async function findPlaces(): Promise<Place[]> {
-  const path = origin();
-  if (path === undefined) return [];
-  let nearest: Place | undefined;
-  for (const directory of above(path)) {
+  const places: Place[] = [];
+  let path = origin();
+  if (path === undefined) return places;
+  while (path !== (path = dirname(path))) {
     // Above a deno.json Deno looks for its workspace itself.
-    const needed = nearest === undefined
-      ? configurationNames()
-      : nearest.config === undefined
-      ? CONFIG_NAMES
-      : [];
-    const place = await placeAt(directory, needed);
+    const isNeeded = places[0]?.config === undefined;
+    const place = await placeAt(path, isNeeded);
     if (place === undefined) continue;
-    if (nearest === undefined) nearest = place;
-    else if (isMember(nearest, place)) return [nearest, place];
+    const isWorkspace = place.members.length > 0;
+    if (places.length === 0 || isWorkspace) places.push(place);
+    if (isWorkspace) break;
   }
-  return nearest === undefined ? [] : [nearest];
+  return places;
 }
 
-function configurationNames(): readonly string[] {
-  return environment("DENO_NO_PACKAGE_JSON")
-    ? CONFIG_NAMES
-    : [...CONFIG_NAMES, PACKAGE_NAME];
-}
-
-function* above(path: string) {
-  let directory = dirname(path);
-  yield directory;
-  while (directory !== (directory = dirname(directory))) yield directory;
-}
-
-function isMember({ directory }: Place, root: Place): boolean {
-  const path = relative(root.directory, directory).replaceAll("\\", "/");
-  return root.members.some((pattern) => toRegExp(pattern).test(path));
-}
-
-/** A pattern with `*` and `**`; that of node:path needs a permission. */
-function toRegExp(pattern: string): RegExp {
-  const source = pattern.replace(/^\.\//, "").replace(/\/$/, "")
-    .replace(/[.+?^${}()|[\]\\]/g, "\\$&")
-    .replace(/\*+/g, (stars) => stars === "*" ? "[^/]*" : ".*");
-  return new RegExp(`^${source}$`);
-}
-
-/** The directories that a pattern stands for, with `*` for any name. */
-function expand(directory: string, pattern: string): string[] {
-  let found = [directory];
-  for (const name of pattern.split("/")) {
-    found = found.flatMap((path) =>
-      name.includes("*")
-        ? subdirectories(path).map((name) => resolve(path, name))
-        : [resolve(path, name)]
-    );
-  }
-  return found;
-}
-
-function subdirectories(path: string): string[] {
-  if (!mayRead(path)) return [];
-  return Array.from(Deno.readDirSync(path))
-    .filter(({ isDirectory }) => isDirectory).map(({ name }) => name);
-}
-
-/** Whether Deno takes packages from `node_modules`, and leaves it as it stands. */
-function isManual(places: readonly Place[]): boolean {
-  // The workspace's has the last word.
-  const mode = places.map(({ nodeModulesDir }) => nodeModulesDir)
-    .findLast((mode) => mode !== undefined);
-  return mode === undefined
-    ? places.some(({ hasPackage }) => hasPackage)
-    : mode === "manual";
-}
-
-/** What a directory holds. What is needed and there must be readable. */
+/** What a directory holds. If it is needed, what is there must be readable. */
 async function placeAt(
   directory: string,
-  needed: readonly string[],
+  isNeeded: boolean,
 ): Promise<Place | undefined> {
-  const unreadable = needed.map((name) => resolve(directory, name))
-    .filter((path) => !mayRead(path) && isThere(path));
-  if (unreadable.length > 0) {
+  const paths = [...CONFIG_NAMES, PACKAGE_NAME]
+    .map((name) => resolve(directory, name));
+  const hidden = isNeeded
+    ? paths.filter((path) => !mayRead(path) && isThere(path))
+    : [];
+  if (hidden.length > 0) {
     throw new Deno.errors.NotCapable(
       `Cannot use configuration ${
-        unreadable.join(", ")
+        hidden.join(", ")
       }: it may not be read: run again with --allow-read=${
-        unreadable.join(",")
+        hidden.join(",")
       }, or name a configuration in denoArgs`,
     );
   }
-  const paths = configurationNames().map((name) => resolve(directory, name));
   const found = paths.filter(isReadable);
   return found.length === 0 ? undefined : await placeOf(
     directory,
@@ -227,8 +185,7 @@ async function placeOf(
   config: string | undefined,
 ): Promise<Place> {
   const packagePath = resolve(directory, PACKAGE_NAME);
-  const hasPackage = !environment("DENO_NO_PACKAGE_JSON") &&
-    isReadable(packagePath);
+  const hasPackage = isReadable(packagePath);
   const { nodeModulesDir, workspace, links, importMap } = config === undefined
     ? {}
     : await readObject(config);
@@ -259,6 +216,34 @@ function patternsOf(workspace: unknown): string[] {
   return Array.isArray(list) ? list.map(String) : [];
 }
 
+/** The directories that a pattern stands for, with `*` for any name. */
+function expand(directory: string, pattern: string): string[] {
+  let found = [directory];
+  for (const name of pattern.split("/")) {
+    found = found.flatMap((path) =>
+      (name.includes("*") ? subdirectories(path) : [name])
+        .map((name) => resolve(path, name))
+    );
+  }
+  return found;
+}
+
+function subdirectories(path: string): string[] {
+  if (!mayRead(path)) return [];
+  return Array.from(Deno.readDirSync(path))
+    .filter(({ isDirectory }) => isDirectory).map(({ name }) => name);
+}
+
+/** Whether Deno takes packages from `node_modules`, and leaves it as it stands. */
+function isManual(places: readonly Place[]): boolean {
+  // The workspace's has the last word.
+  const mode = places.map(({ nodeModulesDir }) => nodeModulesDir)
+    .findLast((mode) => mode !== undefined);
+  return mode === undefined
+    ? places.some(({ hasPackage }) => hasPackage)
+    : mode === "manual";
+}
+
 /** Read JSON with comments. What is wrong with it, Deno tells when it reads it. */
 async function readObject(path: string): Promise<Record<string, unknown>> {
   const text = (await Deno.readTextFile(path))
@@ -277,35 +262,25 @@ function isRecord(value: unknown): value is Record<string, unknown> {
 }
 
 function mayRead(path: string): boolean {
-  // A query, as the attempt may ask the user.
+  // A query, because the attempt may ask the user.
   const { state } = Deno.permissions.querySync({ name: "read", path });
   return state === "granted";
 }
 
 /** Whether a file is there, and this process may read it. */
 function isReadable(path: string): boolean {
-  if (!mayRead(path)) return false;
   try {
-    return Deno.statSync(path).isFile;
+    return mayRead(path) && Deno.statSync(path).isFile;
   } catch {
     return false;
   }
 }
 
-/**
- * Whether a file is there that this process may not read. It may start a process, and that is
- * refused in a place that is missing or no directory, each in other words.
- */
+/** Whether a file is there that this process may not read: no process can start in one. */
 function isThere(path: string): boolean {
   try {
-    const { status } = new Deno.Command(Deno.execPath(), {
-      args: ["--version"],
-      cwd: path,
-      stdin: "null",
-      stdout: "null",
-      stderr: "null",
-    }).spawn();
-    status.catch(() => {});
+    const options = { args: ["--version"], cwd: path };
+    new Deno.Command(Deno.execPath(), options).outputSync();
     return false;
   } catch (error) {
     return error instanceof Error && /not a directory/i.test(error.message);

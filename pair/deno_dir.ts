@@ -2,9 +2,8 @@
 
 import { makeDirectory, removeDirectory } from "./directory.ts";
 import { environment, isHeld, log, messageOf } from "./environment.ts";
-import { isInside, realPathOf } from "./links.ts";
 import { outputOf } from "./output.ts";
-import { absolutePath } from "./permissions.ts";
+import { absolutePath, isInside, realPathOf } from "./paths.ts";
 
 /** What a module can have of the parent's cache. */
 export interface CacheOptions {

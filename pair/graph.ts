@@ -5,7 +5,7 @@ import { fileURLToPath } from "node:url";
 import { isHeld } from "./environment.ts";
 import { ConnectError } from "./errors.ts";
 import { isWorking, SH } from "./inherited.ts";
-import { isAbsence, isInside } from "./links.ts";
+import { isAbsence, isInside } from "./paths.ts";
 
 /** The names of code. Deno takes a file of any other name for TypeScript, `.env` for example. */
 const CODE = /\.([mc]?[jt]s|[jt]sx|wasm)$/;

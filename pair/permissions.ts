@@ -1,6 +1,5 @@
 /** Permissions of a module's process, as flags of `deno run`. */
 
-import { resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import {
   type Address,
@@ -12,6 +11,7 @@ import {
   PORT_VARIABLE,
   TOKEN_VARIABLE,
 } from "./environment.ts";
+import { absolutePath } from "./paths.ts";
 
 /** Kinds of permission; each one's flag is `--allow-` and its name. */
 const PERMISSION_NAMES = [
@@ -52,19 +52,6 @@ function grantOf(name: PermissionName, value: string | URL): string {
   return name === "read" || name === "write" || name === "ffi"
     ? absolutePath(String(value))
     : String(value);
-}
-
-/** Resolve a path against the current directory of this process. */
-export function absolutePath(path: string): string {
-  try {
-    return resolve(path);
-  } catch (error) {
-    if (error instanceof Error) {
-      error.message =
-        `Cannot resolve path "${path}" against the current directory, which is gone or not UTF-8: use an absolute path: ${error.message}`;
-    }
-    throw error;
-  }
 }
 
 export function grantsEverything(grants: Grants): boolean {

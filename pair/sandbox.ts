@@ -3,7 +3,7 @@
 import { dirname } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import type { AnySerialization } from "../channel.ts";
-import { findConfiguration } from "./configuration.ts";
+import { findConfiguration, resolutionFlags } from "./configuration.ts";
 import {
   compiledDirectory,
   denoDir,
@@ -15,10 +15,10 @@ import { findCode } from "./graph.ts";
 import type { LaunchHooks } from "./launch.ts";
 import { withoutInherited } from "./inherited.ts";
 import { checkOptions as checkLaunch } from "./launch.ts";
-import { isAbsence, isInside, refuseLinks } from "./links.ts";
+import { refuseLinks } from "./links.ts";
 import type { SpawnModuleOptions, SpawnOptions } from "./options.ts";
+import { absolutePath, isAbsence, isInside } from "./paths.ts";
 import {
-  absolutePath,
   type Grants,
   grantsEverything,
   grantsOf,
@@ -369,19 +369,6 @@ function mainOf(
   const code = `import { ${startModule.name} } from ${start};
 await ${startModule.name}(${JSON.stringify(module)});`;
   return `data:application/javascript,${encodeURIComponent(code)}`;
-}
-
-/** The flags of the user that `deno info` needs to find the same files. */
-function resolutionFlags(denoArgs: readonly string[]): string[] {
-  return denoArgs.flatMap((arg, index) => {
-    if (/^(--config|-c|--import-map)$/.test(arg)) {
-      return [arg, denoArgs[index + 1] ?? ""];
-    }
-    const isNeeded =
-      /^(--config=|-c.|--import-map=|--no-config$|--node-modules-dir|--unstable-)/
-        .test(arg);
-    return isNeeded ? [arg] : [];
-  });
 }
 
 /** Proxies that let requests through to the hosts that were granted, and to no others. */

@@ -9,9 +9,9 @@ import { dirname } from "node:path";
 import { fileURLToPath } from "node:url";
 import { NOWHERE } from "./deno_dir.ts";
 import { type Address, environment, isHeld, messageOf } from "./environment.ts";
-import { isAbsence, isInside } from "./links.ts";
 import { outputOf } from "./output.ts";
-import { absolutePath, type Grants } from "./permissions.ts";
+import { absolutePath, isAbsence, isInside } from "./paths.ts";
+import type { Grants } from "./permissions.ts";
 
 /** Namespaces of its own and no more of them, no capabilities, and an end with the parent's. */
 const UNSHARE = [

@@ -1,6 +1,7 @@
 import fc from "fast-check";
 import { assert, assertEquals, assertGreater } from "@std/assert";
-import { descent, isInside, isMovable } from "../../pair/links.ts";
+import { descent, isMovable } from "../../pair/links.ts";
+import { isInside } from "../../pair/paths.ts";
 import { temporaryDirectory } from "./sandbox.ts";
 
 /** A symbolic link: where it lies, and what it says. */

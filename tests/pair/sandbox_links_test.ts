@@ -329,7 +329,7 @@ Deno.test("spawnModule() refuses a directory with a name that is not UTF-8", asy
 // Root can list any directory, unless it drops that capability
 const setpriv = isRoot ? await findOnLinux("setpriv") : undefined;
 
-Deno.test("spawnModule() refuses a directory that cannot be listed", {
+Deno.test("spawnModule() refuses a directory that cannot be read", {
   ignore: Deno.build.os !== "linux" || setpriv?.ignore === true,
 }, async () => {
   await using root = await temporaryDirectory();
@@ -349,7 +349,7 @@ Deno.test("spawnModule() refuses a directory that cannot be listed", {
 
   assertStringIncludes(
     new TextDecoder().decode(stdout),
-    `Cannot start module: ${directory}/d cannot be listed`,
+    `Cannot start module: ${directory}/d cannot be read`,
   );
 });
 

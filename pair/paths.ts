@@ -1,0 +1,39 @@
+/** Paths: in words, and as the system resolves them. */
+
+import { resolve } from "node:path";
+import { isHeld } from "./environment.ts";
+
+/** Whether an error says that nothing is at a path. */
+export function isAbsence(error: unknown): boolean {
+  return error instanceof Deno.errors.NotFound ||
+    error instanceof Deno.errors.NotADirectory;
+}
+
+/** Whether a path is a directory, or lies in it. */
+export function isInside(path: string, directory: string): boolean {
+  return path === directory ||
+    path.startsWith(directory.endsWith("/") ? directory : `${directory}/`);
+}
+
+/** The real path, where this process may know it. */
+export function realPathOf(path: string): string {
+  if (!isHeld({ name: "read", path })) return path;
+  try {
+    return Deno.realPathSync(path);
+  } catch {
+    return path;
+  }
+}
+
+/** Resolve a path against the current directory of this process. */
+export function absolutePath(path: string): string {
+  try {
+    return resolve(path);
+  } catch (error) {
+    if (error instanceof Error) {
+      error.message =
+        `Cannot resolve path "${path}" against the current directory, which is gone or not UTF-8: use an absolute path: ${error.message}`;
+    }
+    throw error;
+  }
+}
