@@ -4,7 +4,7 @@ import { dirname, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { isHeld } from "./environment.ts";
 import { ConnectError } from "./errors.ts";
-import { isWorking, SH } from "./inherited.ts";
+import { isUsable, SH, startThrough } from "./inherited.ts";
 import { isAbsence, isInside } from "./paths.ts";
 
 /** The names of code. Deno takes a file of any other name for TypeScript, `.env` for example. */
@@ -96,7 +96,7 @@ async function askDeno(
   const main = fileURLToPath(url);
   const code = new Set([main]);
   const files = new Set([main, ...flags.flatMap(configPath)]);
-  const limit = isWorking(SH) ? [SH, "-c", LIMIT] : [];
+  const limit = isUsable(SH) ? [SH, "-c", LIMIT] : [];
   const [command = "", ...args] = [
     ...launcher,
     ...limit,
@@ -146,66 +146,48 @@ async function outputWithin(
 ): Promise<string | undefined> {
   const timer = AbortSignal.timeout(timeout);
   const over = signal ? AbortSignal.any([signal, timer]) : timer;
-  const process = start(command, options);
-  const reader = process.stdout.getReader();
-  const end = () => {
-    // A launcher can leave a process that holds the pipe.
-    reader.cancel().catch(() => {});
-    try {
-      process.kill("SIGKILL");
-    } catch {
-      // It has exited.
-    }
-  };
-  over.addEventListener("abort", end);
-  const chunks: Uint8Array<ArrayBuffer>[] = [];
-  let length = 0;
-  for (;;) {
-    const { value } = await reader.read();
-    if (value === undefined) break;
-    chunks.push(value);
-    length += value.length;
-    if (length > MAX_OUTPUT) break;
-  }
-  const isWhole = length <= MAX_OUTPUT;
-  if (!isWhole) end();
+  const process = startThrough(command, Deno.execPath(), {
+    ...options,
+    stdin: "null",
+    stdout: "piped",
+    stderr: "null",
+  });
   // Where SIGCHLD is ignored, its status is unknown.
-  const success = await process.status.then(
-    ({ success }) => success,
-    () => true,
-  );
-  over.removeEventListener("abort", end);
-  signal?.throwIfAborted();
-  if (!isWhole) {
-    throw new RangeError(`Cannot start module ${url}: it imports too much`);
-  }
-  if (timer.aborted) {
+  const status = process.status.catch(() => ({ success: true }));
+  let left = MAX_OUTPUT;
+  const limit = new TransformStream<Uint8Array, Uint8Array>({
+    transform(chunk, controller) {
+      left -= chunk.length;
+      if (left < 0) controller.error();
+      else controller.enqueue(chunk);
+    },
+  });
+  try {
+    // Cancelled when it is over: a launcher can leave a process that holds the pipe.
+    const output = process.stdout.pipeThrough(limit, { signal: over });
+    const text = await new Response(output).text();
+    return (await status).success && text !== "" ? text : undefined;
+  } catch (error) {
+    killIfRunning(process);
+    await status;
+    signal?.throwIfAborted();
+    if (left < 0) {
+      throw new RangeError(`Cannot start module ${url}: it imports too much`);
+    }
+    if (!timer.aborted) throw error;
     throw new ConnectError(
       `Cannot start module ${url}: its files were not found in ${
         Math.round(timeout)
       } ms`,
     );
   }
-  return success && length > 0 ? await new Blob(chunks).text() : undefined;
 }
 
-function start(
-  command: string,
-  options: Deno.CommandOptions,
-): Deno.ChildProcess {
+function killIfRunning(process: Deno.ChildProcess) {
   try {
-    return new Deno.Command(command, {
-      ...options,
-      stdin: "null",
-      stdout: "piped",
-      stderr: "null",
-    }).spawn();
-  } catch (error) {
-    // The caller knows of no shell.
-    if (error instanceof Error) {
-      error.message = error.message.replaceAll(SH, Deno.execPath());
-    }
-    throw error;
+    process.kill("SIGKILL");
+  } catch {
+    // It has exited.
   }
 }
 

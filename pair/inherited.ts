@@ -6,7 +6,7 @@
  * in between closes it: `Deno.Command` cannot.
  */
 
-import { isHeld, messageOf } from "./environment.ts";
+import { isHeld } from "./environment.ts";
 
 /** Bit of a descriptor's flags: it is closed when another program is executed. */
 const CLOSE_ON_EXEC = 0o2000000;
@@ -35,17 +35,17 @@ exec "$0" "$@"
  *
  * @param words The program, and its first arguments.
  * @param inherited The descriptors; `null` where they cannot be seen.
- * @param works Whether a shell can be started.
+ * @param isUsableShell Whether a shell can be started.
  * @throws {Deno.errors.NotSupported} If there are some that cannot be closed.
  */
 export function withoutInherited(
   words: readonly string[],
   inherited = inheritedDescriptors(),
-  works = isWorking,
+  isUsableShell = isUsable,
 ): readonly string[] {
   if (inherited?.length === 0) return words;
   const shell = inherited?.some(({ number }) => number > 9) ? BASH : SH;
-  if (works(shell)) {
+  if (isUsableShell(shell)) {
     // Privileged: functions in the environment are no commands.
     const flags = shell === BASH ? ["-p"] : [];
     const [program = "", ...args] = words;
@@ -61,6 +61,22 @@ export function withoutInherited(
   );
 }
 
+/** Start a process; an error names the program that the caller knows, not a shell that starts it. */
+export function startThrough(
+  command: string,
+  program: string,
+  options: Deno.CommandOptions,
+): Deno.ChildProcess {
+  try {
+    return new Deno.Command(command, options).spawn();
+  } catch (error) {
+    if (error instanceof Error) {
+      error.message = error.message.replaceAll(command, program);
+    }
+    throw error;
+  }
+}
+
 export interface Inherited {
   readonly number: number;
   /** What it is open on. */
@@ -72,27 +88,29 @@ function inheritedDescriptors(): Inherited[] | null {
   if (Deno.build.os !== "linux") return [];
   // Avoid a permission prompt.
   if (!isHeld({ name: "read" })) return null;
-  let entries;
+  const found: Inherited[] = [];
   try {
-    entries = [...Deno.readDirSync("/proc/self/fdinfo")];
+    for (const { name } of Deno.readDirSync("/proc/self/fdinfo")) {
+      const what = Number(name) > 2 ? inheritableTarget(name) : undefined;
+      if (what !== undefined) found.push({ number: Number(name), what });
+    }
   } catch (error) {
-    if (isOutOfSight(error)) return null;
+    // Deno lets only who may do everything look.
+    if (error instanceof Deno.errors.NotCapable) return null;
     throw error;
   }
-  return entries
-    .map(({ name }) => Number(name))
-    .filter((number) => number > 2 && isInherited(number))
-    .map((number) => ({ number, what: targetOf(number) }))
-    .sort((a, b) => a.number - b.number);
+  return found.sort((a, b) => a.number - b.number);
 }
 
-function isInherited(number: number): boolean {
+function inheritableTarget(number: string): string | undefined {
   try {
-    return isInheritable(Deno.readTextFileSync(`/proc/self/fdinfo/${number}`));
+    const info = Deno.readTextFileSync(`/proc/self/fdinfo/${number}`);
+    if (isInheritable(info)) {
+      return Deno.readLinkSync(`/proc/self/fd/${number}`);
+    }
   } catch (error) {
     // It has been closed.
-    if (isOutOfSight(error)) return false;
-    throw error;
+    if (!(error instanceof Deno.errors.NotFound)) throw error;
   }
 }
 
@@ -102,50 +120,14 @@ export function isInheritable(info: string): boolean {
   return flags !== undefined && (parseInt(flags, 8) & CLOSE_ON_EXEC) === 0;
 }
 
-function targetOf(number: number): string {
+/** Whether this process may run a shell that is there, as far as it can tell. */
+export function isUsable(shell: string): boolean {
+  const run = { name: "run", command: shell } as const;
+  if (Deno.permissions.querySync(run).state !== "granted") return false;
   try {
-    return Deno.readLinkSync(`/proc/self/fd/${number}`);
+    return !isHeld({ name: "read", path: shell }) ||
+      Deno.statSync(shell).isFile;
   } catch {
-    return "unknown";
+    return false;
   }
-}
-
-const working = new Map<string, boolean>();
-
-/** Whether a shell is there, and may be run. */
-export function isWorking(shell: string): boolean {
-  let isWorking = working.get(shell);
-  if (isWorking === undefined) {
-    isWorking = mayRun(shell) && succeeds(shell);
-    working.set(shell, isWorking);
-  }
-  return isWorking;
-}
-
-function succeeds(shell: string): boolean {
-  try {
-    return new Deno.Command(shell, { args: ["-c", "exit"], stdin: "null" })
-      .outputSync().success;
-  } catch (error) {
-    if (isOutOfSight(error)) return false;
-    // It was started. Where SIGCHLD is ignored, its status is unknown.
-    if (isUntold(error)) return true;
-    throw error;
-  }
-}
-
-/** ECHILD. */
-function isUntold(error: unknown): boolean {
-  return /\(os error 10\)/.test(messageOf(error));
-}
-
-function isOutOfSight(error: unknown): boolean {
-  return error instanceof Deno.errors.NotFound ||
-    error instanceof Deno.errors.NotCapable ||
-    error instanceof Deno.errors.PermissionDenied;
-}
-
-function mayRun(command: string): boolean {
-  return Deno.permissions.querySync({ name: "run", command }).state ===
-    "granted";
 }

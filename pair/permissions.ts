@@ -77,14 +77,12 @@ export function permissionFlags(grants: Grants, address?: Address): string[] {
     if (granted === true) return [`--allow-${name}`];
     const list = [...granted, ...socket[name] ?? []];
     const item = list.find((item) => item.includes(","));
-    if (item !== undefined && !granted.includes(item)) {
-      throw new TypeError(
-        `Cannot grant access to socket "${item}": a flag of deno cannot express a comma: set TMPDIR, or the option directory, to a path without one`,
-      );
-    }
     if (item !== undefined) {
+      const advice = granted.includes(item)
+        ? ""
+        : ": set TMPDIR, or the option directory, to a path without one";
       throw new TypeError(
-        `Cannot grant ${name} access to "${item}": a flag of deno cannot express a comma`,
+        `Cannot grant ${name} access to "${item}": a flag of deno cannot express a comma${advice}`,
       );
     }
     return list.length > 0 ? [`--allow-${name}=${list.join(",")}`] : [];

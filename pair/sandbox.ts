@@ -13,7 +13,7 @@ import {
 import { type Address, BROKER_VARIABLE, isHeld } from "./environment.ts";
 import { findCode } from "./graph.ts";
 import type { LaunchHooks } from "./launch.ts";
-import { withoutInherited } from "./inherited.ts";
+import { startThrough, withoutInherited } from "./inherited.ts";
 import { checkOptions as checkLaunch } from "./launch.ts";
 import { refuseLinks } from "./links.ts";
 import type { SpawnModuleOptions, SpawnOptions } from "./options.ts";
@@ -106,20 +106,12 @@ export async function planModule<S extends AnySerialization>(
         ...args,
       ],
       launch(_command, processOptions) {
-        const detached = options.detached ?? false;
-        try {
-          const process = startProcess(command, isTrusted, {
-            ...processOptions,
-            detached,
-          });
-          return isWalled ? seeThrough(process) : process;
-        } catch (error) {
-          // The caller knows of no shell.
-          if (error instanceof Error) {
-            error.message = error.message.replaceAll(command, words[0] ?? "");
-          }
-          throw error;
-        }
+        const { detached = false } = options;
+        const settings = { ...processOptions, detached };
+        const process = isTrusted
+          ? startThrough(command, words[0] ?? "", settings)
+          : startWithPipes(command, words[0] ?? "", settings);
+        return isWalled ? seeThrough(process) : process;
       },
       discard: program.dispose,
       async onStart(_process, exited) {
@@ -151,24 +143,23 @@ function checkOptions(
 }
 
 /**
- * Start a process. `"null"` would give it the device itself, and a module of root could change the
- * mode, owner and times of that.
+ * Start a process with pipes in place of `"null"`, which would give it the device itself: a module
+ * of root could change the mode, owner and times of that.
  */
-function startProcess(
+function startWithPipes(
   command: string,
-  isTrusted: boolean,
+  program: string,
   options: Deno.CommandOptions,
 ): Deno.ChildProcess {
-  if (isTrusted) return new Deno.Command(command, options).spawn();
   const { stdin, stdout, stderr } = options;
   const pipe = (stream: Deno.CommandOptions["stdin"]) =>
     stream === "null" ? "piped" : stream ?? "inherit";
-  const process = new Deno.Command(command, {
+  const process = startThrough(command, program, {
     ...options,
     stdin: pipe(stdin),
     stdout: pipe(stdout),
     stderr: pipe(stderr),
-  }).spawn();
+  });
   const ends = [
     ...stdin === "null" ? [process.stdin.close()] : [],
     ...stdout === "null" ? [process.stdout.pipeTo(new WritableStream())] : [],

@@ -183,7 +183,7 @@ test("spawnModule() says what to set where the temporary directory has a comma",
   );
   assertMatch(
     line,
-    /^Cannot grant access to socket ".*a,b.*": a flag of deno cannot express a comma: set TMPDIR, or the option directory, /,
+    /^Cannot grant net access to "unix:.*a,b.*": a flag of deno cannot express a comma: set TMPDIR, or the option directory, /,
   );
 });
 
