@@ -1,6 +1,6 @@
 /** The private directory that a socket is made in. */
 
-import { isHeld } from "./environment.ts";
+import { environment, isHeld } from "./environment.ts";
 
 /** Bytes that `sockaddr_un.sun_path` holds before its final zero byte. */
 const MAX_PATH_LENGTH = globalThis.Deno?.build.os === "linux" ? 107 : 103;
@@ -15,85 +15,47 @@ const STICKY = 0o1000;
 /** Names that a directory's sockets have: the channel's, and the one for descriptors. */
 const SOCKET_NAMES = ["s", "d"];
 
-/** What an error advises where TMPDIR will not do. */
-const NOT_UTF8 =
-  "Cannot make socket in the temporary directory: TMPDIR is not UTF-8: set it, or the option directory, to another";
-
 /** Directories that are in use. */
 const directories = new Set<string>();
 
-/** Make a directory that only this user can enter, and return its real path. */
+/**
+ * Make a directory that only this user can enter, and return its real path.
+ *
+ * @param parent Where; if that is not named and its path is too long, in `/tmp`.
+ */
 export async function makeDirectory(parent?: string): Promise<string> {
-  const directory = parent === undefined
-    ? await makeDefaultDirectory()
-    : await makeDirectoryIn(parent);
-  try {
-    checkOwners(directory, { isForOthers: false });
-  } catch (error) {
-    removeByName(directory);
-    throw withDirectoryContext(parent ?? parentOf(directory), error);
-  }
-  if (directories.size === 0) addEventListener("unload", removeAll);
-  directories.add(directory);
-  return directory;
-}
-
-async function makeDirectoryIn(parent: string): Promise<string> {
-  try {
-    const real = await Deno.realPath(parent).catch((error) => {
-      checkLength(parent);
-      throw error;
-    });
-    checkLength(real);
-    return await Deno.makeTempDir({ dir: real });
-  } catch (error) {
-    throw withDirectoryContext(parent, error);
-  }
-}
-
-/** Whether TMPDIR is known not to be UTF-8, although this process may not read it. */
-let isNotUtf8 = false;
-
-async function makeDefaultDirectory(): Promise<string> {
-  const parent = temporaryDirectory();
+  let dir = parent ?? temporaryDirectory();
   let made;
   try {
-    made = Deno.makeTempDirSync();
-  } catch (error) {
-    if (error instanceof Deno.errors.InvalidData) {
-      // Deno has made a directory that this process cannot name. It makes no second one.
-      isNotUtf8 = true;
-      throw new Deno.errors.InvalidData(NOT_UTF8, { cause: error });
+    if (parent !== undefined) {
+      dir = await Deno.realPath(parent).catch((error) => {
+        checkLength(parent);
+        throw error;
+      });
     }
-    throw withDirectoryContext(
-      parent,
-      error,
-      ": set TMPDIR, or the option directory, to one where this user may write",
-    );
-  }
-  try {
-    const directory = Deno.realPathSync(made);
-    if (socketPathLength(directory) <= MAX_PATH_LENGTH) return directory;
+    made = await Deno.makeTempDir(dir === undefined ? {} : { dir });
+    const directory = await Deno.realPath(made);
+    checkLength(parentOf(directory));
+    checkOwners(directory, { isForOthers: false });
+    if (directories.size === 0) addEventListener("unload", removeAll);
+    directories.add(directory);
+    return directory;
   } catch (error) {
-    Deno.removeSync(made);
-    throw withDirectoryContext(parent, error);
+    if (made !== undefined) Deno.removeSync(made);
+    if (parent !== undefined) throw withDirectoryContext(parent, error);
+    if (error instanceof RangeError) return await makeDirectory("/tmp");
+    const advice =
+      ": set TMPDIR, or the option directory, to one where this user may write";
+    throw withDirectoryContext(dir, error, advice);
   }
-  Deno.removeSync(made);
-  return await makeDirectoryIn("/tmp");
 }
 
-/** The system's temporary directory, if this process may know. */
+/** The system's temporary directory, if this process may know. One that is not UTF-8 has no name. */
 function temporaryDirectory(): string | undefined {
   const variable = "TMPDIR";
-  if (isNotUtf8) throw new Deno.errors.InvalidData(NOT_UTF8);
-  if (!isHeld({ name: "env", variable })) return;
-  try {
-    return Deno.env.get(variable) || "/tmp";
-  } catch (error) {
-    if (!(error instanceof Deno.errors.InvalidData)) throw error;
-    // Deno would make a directory there, and not be able to say which.
-    throw new Deno.errors.InvalidData(NOT_UTF8);
-  }
+  return isHeld({ name: "env", variable })
+    ? environment(variable) || "/tmp"
+    : undefined;
 }
 
 /**
@@ -165,50 +127,34 @@ function parentOf(path: string): string {
  * @throws {Error} What the system says, if it cannot be removed.
  */
 export async function removeDirectory(directory: string): Promise<void> {
-  try {
-    // A listener removes its own socket.
-    await removeIfThere(directory);
-  } catch (error) {
-    if (!isNotEmpty(error)) throw error;
-    removeByName(directory);
-    // Whatever else a child has put there takes a descriptor to list.
-    await removeIfThere(directory, { recursive: true });
-  }
+  // To remove anything else takes a free descriptor.
+  removeSockets(directory);
+  await Deno.remove(directory, { recursive: true }).catch((error) => {
+    if (!(error instanceof Deno.errors.NotFound)) throw error;
+  });
   directories.delete(directory);
   if (directories.size === 0) removeEventListener("unload", removeAll);
 }
 
-function isNotEmpty(error: unknown): boolean {
-  return error instanceof Error && /not empty/i.test(error.message);
-}
-
-async function removeIfThere(path: string, options?: Deno.RemoveOptions) {
-  await Deno.remove(path, options).catch((error) => {
-    if (!(error instanceof Deno.errors.NotFound)) throw error;
-  });
-}
-
-/** Remove a directory that holds sockets, and nothing else. */
-function removeByName(directory: string) {
+/** Remove a directory that holds nothing but sockets. */
+function removeSockets(directory: string) {
   const sockets = SOCKET_NAMES.map((name) => `${directory}/${name}`);
-  for (const path of [...sockets, directory]) {
-    try {
-      Deno.removeSync(path);
-    } catch {
-      // It is missing, or not empty.
-    }
-  }
+  for (const path of [...sockets, directory]) removeIfPossible(path);
 }
 
 /** At the end of this process there is no time to wait. */
 function removeAll() {
   for (const directory of directories) {
-    removeByName(directory);
-    try {
-      Deno.removeSync(directory, { recursive: true });
-    } catch {
-      // It has been removed, or cannot be.
-    }
+    removeSockets(directory);
+    removeIfPossible(directory, { recursive: true });
+  }
+}
+
+function removeIfPossible(path: string, options?: Deno.RemoveOptions) {
+  try {
+    Deno.removeSync(path, options);
+  } catch {
+    // It is missing, or not empty.
   }
 }
 
@@ -216,13 +162,10 @@ export function socketPath(directory: string): string {
   return `${directory}/s`;
 }
 
-function socketPathLength(directory: string): number {
-  return new TextEncoder().encode(socketPath(directory)).length;
-}
-
 function checkLength(parent: string) {
-  // As long as the name that makeTempDir() will choose.
-  const length = socketPathLength(`${parent}/${"0".repeat(16)}`);
+  // As long as the name that Deno.makeTempDir() will choose.
+  const path = socketPath(`${parent}/${"0".repeat(16)}`);
+  const { length } = new TextEncoder().encode(path);
   if (length <= MAX_PATH_LENGTH) return;
   throw new RangeError(
     `its socket path would have ${length} bytes, and ${MAX_PATH_LENGTH} is the limit of the system`,

@@ -51,14 +51,13 @@ test("socketPair() is not supported where there are no Unix sockets", async () =
 test("socketPair() leaves no end open when it cannot remove the socket", async () => {
   await using stage = await Stage.set();
   const refusal = new Deno.errors.PermissionDenied("Permission denied");
-  const { remove } = Deno;
-  const refused: string[] = [];
-  using refusing = replace("remove", (path) => {
-    refused.push(String(path));
-    return Promise.reject(refusal);
-  });
+  using keeping = replace("removeSync", () => {});
+  using refusing = replace("remove", () => Promise.reject(refusal));
   const error = await assertRejects(() => socketPair(stage));
   refusing[Symbol.dispose]();
+  keeping[Symbol.dispose]();
   assertStrictEquals(error, refusal);
-  for (const path of new Set(refused)) await remove(path, { recursive: true });
+  for (const name of await stage.entries()) {
+    await Deno.remove(`${stage.directory}/${name}`, { recursive: true });
+  }
 });

@@ -13,7 +13,10 @@ const module = directory === undefined
 for (
   const start of [
     () => spawn("true"),
-    () => spawnModule(module),
+    async () => {
+      const child = await spawnModule(module);
+      await child.close();
+    },
     async () => {
       for (const socket of await socketPair()) socket.close();
     },
