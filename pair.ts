@@ -7,21 +7,6 @@
  *   socket.
  * - {@linkcode connectToParent}: the child's side.
  *
- * @example
- * ```ts
- * import { text } from "@socketpair/socketpair/channel";
- * import { spawnModule } from "@socketpair/socketpair/pair";
- * import { assertEquals } from "@std/assert";
- *
- * const child = await spawnModule(new URL("./child.ts", import.meta.resolve("@socketpair/socketpair")), {
- *   serialization: text(),
- *   stdout: "null",
- * });
- * await child.channel.send("taco cat");
- * assertEquals(await child.channel.receive(), "tac ocat");
- * assertEquals((await child.close()).code, 0);
- * ```
- *
  * @module
  */
 
@@ -76,13 +61,11 @@ export { ConnectError, ExitError } from "./pair/errors.ts";
  *
  * @param options Where to make the directory of the socket, which is removed before this resolves.
  * @returns The two ends.
- * @throws {Deno.errors.NotSupported} On Windows, where Deno has no Unix sockets, and before
- * Deno 2.9.6.
- * @throws {RangeError} If `directory` is too long for the path of a socket: 107 bytes on
+ * @throws {Deno.errors.NotSupported} On Windows, and before Deno 2.9.6.
+ * @throws {RangeError} If `directory` is too long: the path of a socket in it may have 107 bytes on
  * Linux, 103 on macOS.
- * @throws {Deno.errors.NotCapable} If a permission is missing.
- * @throws {Error} If the directory cannot be made: `Deno.errors.NotFound`,
- * `Deno.errors.PermissionDenied`.
+ * @throws {Error} If the directory cannot be made: `Deno.errors.NotCapable`, `NotFound`,
+ * `PermissionDenied`.
  */
 export async function socketPair(
   options: SocketPairOptions = {},
@@ -111,7 +94,6 @@ export async function socketPair(
   }
 }
 
-/** Listen in a directory that only this user can enter. */
 async function listenUnix(
   parent: string | undefined,
 ): Promise<Endpoint<Deno.UnixConn, { path: string }>> {
@@ -143,10 +125,8 @@ function listenTcp(): Endpoint {
  * TCP, a port on 127.0.0.1 in `SOCKETPAIR_PORT`), and a token of 64 hexadecimal digits in
  * `SOCKETPAIR_TOKEN`. It connects and writes the token; then both sides send frames.
  *
- * A crash is reported as an error: if the child exits with a failure that this process did not
- * ask for, receiving rejects with {@linkcode ExitError} after the child's last message.
- *
- * When this process exits, or has nothing more to do, its children are killed.
+ * If the child crashes, receiving rejects with {@linkcode ExitError} after its last message. When
+ * this process exits, its children are killed.
  *
  * Needs `--allow-run`, `--allow-net`, and read and write access to the directory.
  *
@@ -178,12 +158,10 @@ function listenTcp(): Endpoint {
  * @throws {Deno.errors.NotFound} If there is no such command or directory.
  * @throws {Deno.errors.NotCapable} If a permission is missing.
  * @throws {Deno.errors.PermissionDenied} If this user may not run the command or write to the
- * directory, or if others could replace the directory of a child with `uid` or `gid`.
+ * directory, or if others could replace the directory.
+ * @throws {TypeError | RangeError} If an option is not what its documentation says, or `directory`
+ * is too long: see {@linkcode socketPair}.
  * @throws {Deno.errors.NotSupported} Before Deno 2.9.6.
- * @throws {TypeError} If `transport` is not one of the three, or `stdin` or `stdout` is set with
- * `"stdio"`.
- * @throws {RangeError} If a number is out of its range, or `directory` is too long for the
- * path of a socket: 107 bytes on Linux, 103 on macOS.
  * @throws {Error} The reason of `signal`.
  */
 export async function spawn<S extends AnySerialization = undefined>(
@@ -280,9 +258,7 @@ async function start(
  *
  * A module's own code is what it imports by literal specifiers from its own directory or below.
  * Remote modules must be in Deno's cache (run `deno cache`), npm packages in `node_modules`. In
- * the module `import.meta.main` is false. Output is copied line by line. Symbolic links that lead
- * out of or up in its directory are refused. `wall: "bubblewrap"` adds a wall made by the
- * operating system. `SECURITY.md` lists what the module can still do.
+ * the module `import.meta.main` is false. `SECURITY.md` lists what it can still do.
  *
  * Needs what {@linkcode spawn} needs, and read access to the module's directory.
  *
@@ -310,13 +286,11 @@ async function start(
  * @param options The channel's options, those of the process, and the child's permissions.
  * @returns The child, connected.
  * @throws {Deno.errors.NotFound} If there is no such module.
- * @throws {TypeError} If a path that must be granted contains a comma, which `deno` flags can't
- * express, or if `denoArgs` contains `-A`.
+ * @throws {TypeError} If a path that must be granted contains a comma, or `denoArgs` contains `-A`.
  * @throws {Deno.errors.NotCapable} If a symbolic link could lead the module out of what it may
  * read or write, or if this process may not read these directories.
- * @throws {Deno.errors.NotSupported} If the wall is not available; in a compiled program, which
- * has no `deno` to run a module: use `spawn("deno", ...)` there; if this process was started with
- * descriptors that it cannot close for the module; and before Deno 2.9.6.
+ * @throws {Deno.errors.NotSupported} If the wall is not available, in a compiled program, or if
+ * this process was started with descriptors that it cannot close for the module.
  * @throws {Error} As {@linkcode spawn}.
  */
 export async function spawnModule<S extends AnySerialization = undefined>(
@@ -354,11 +328,7 @@ async function loadSandbox(): Promise<typeof import("./pair/sandbox.ts")> {
 }
 
 /**
- * Connect to the process that started this one by {@linkcode spawn} or
- * {@linkcode spawnModule}.
- *
- * With `transport: "stdio"` the channel is standard input and output, which needs no permission.
- * Other output to standard output then goes to standard error.
+ * Connect to the process that started this one by {@linkcode spawn} or {@linkcode spawnModule}.
  *
  * Deletes the environment variables so that child processes do not inherit them. Needs
  * `--allow-net`, read and write access to the path, and

@@ -56,7 +56,6 @@ export async function planModule<S extends AnySerialization>(
 ): Promise<Plan<S>> {
   const { args = [], denoArgs = [], launcher = [], permissions = "none" } =
     options;
-  const begin = performance.now();
   checkOptions(options);
   const url = resolveSpecifier(specifier);
   const { connectTimeout } = checkLaunch(options);
@@ -75,15 +74,15 @@ export async function planModule<S extends AnySerialization>(
   const program = isTrusted
     ? await planTrusted(url, grants, options)
     : await planSandbox(url, grants, { ...options, connectTimeout });
-  const passed = performance.now() - begin;
   return {
     command,
     options: {
       ...options,
-      connectTimeout: Math.max(0, Math.round(connectTimeout - passed)),
       ...isWalled && { clearEnv: true },
       env: {
-        ...isWalled && !options.clearEnv && visible(grants.env),
+        ...isWalled && !options.clearEnv && visible(
+          grants.env === true ? ["*"] : grants.env,
+        ),
         ...options.env,
         ...program.env,
       },
@@ -201,12 +200,14 @@ async function planTrusted(
   { denoArgs = [], cwd, env }: SpawnModuleOptions<AnySerialization>,
 ): Promise<Program> {
   const { flags } = await findConfiguration(denoArgs, { mayWrite: false, cwd });
-  return { flags, grants, env: cacheVariable(denoDir(env)), main: url.href };
-}
-
-/** Otherwise another current directory, or `clearEnv`, would lead away from the cache. */
-function cacheVariable(cache: string | undefined): Record<string, string> {
-  return cache === undefined ? {} : { DENO_DIR: cache };
+  const cache = denoDir(env);
+  return {
+    flags,
+    grants,
+    // Otherwise another current directory, or clearEnv, would lead away from the cache.
+    env: cache === undefined ? {} : { DENO_DIR: cache },
+    main: url.href,
+  };
 }
 
 /**
@@ -231,11 +232,12 @@ async function planSandbox(
     cwd,
   });
   const cache = denoDir(env);
+  const isLocal = url.protocol === "file:";
   const isForeign = options.uid !== undefined || options.gid !== undefined;
   const cached = npmCache ? ["remote", "npm"] : ["remote"];
   const findFiles = async (own?: string) => [
     ...ownFiles(),
-    ...url.protocol !== "file:" ? [] : await findCode(url, {
+    ...!isLocal ? [] : await findCode(url, {
       flags: [...configuration.flags, ...resolutionFlags(denoArgs)],
       cwd,
       // --no-remote does not keep it from the registry of npm.
@@ -291,28 +293,20 @@ async function planSandbox(
       }),
     };
   }
-  const directory = url.protocol === "file:"
-    ? [dirname(fileURLToPath(url))]
-    : [];
   const readable = read === true ? ["/"] : read;
   const writable = write === true ? ["/"] : write;
+  const reach = [...readable, ...writable];
   // With permission to read or write everything, there is nothing to gain.
-  const reach = [...readable, ...writable].includes("/")
-    ? []
-    : [...readable, ...writable];
   if (!readable.includes("/")) {
-    const searched = [
-      ...directory,
-      ...readable,
-      ...write === true ? [] : write,
-    ];
+    const directory = isLocal ? [dirname(fileURLToPath(url))] : [];
+    const searched = [...directory, ...reach].filter((path) => path !== "/");
     for (const path of new Set(searched)) await refuseLinks(path, writable);
   }
   const own = await makeDenoDir({
     cache,
     directory: options.directory,
     links: cached,
-    reach,
+    reach: reach.includes("/") ? [] : reach,
     isForeign,
   });
   try {
@@ -383,27 +377,17 @@ function deadProxies(granted: string[] = []): Record<string, string> {
 
 /** What a child imports of this package, if it is on this machine. */
 function ownFiles(): string[] {
-  return [
-    "mod.ts",
-    "sandboxed.ts",
-    ...LAYERS.flatMap((name) => [`${name}.ts`, name]),
-  ]
-    // import.meta.resolve() makes framing.ts of framing where imports may be sloppy.
-    .map((name) => new URL(`../${name}`, import.meta.url))
-    .filter(({ protocol }) => protocol === "file:")
-    .map((url) => fileURLToPath(url));
+  if (!import.meta.url.startsWith("file:")) return [];
+  const names = LAYERS.flatMap((name) => [`${name}.ts`, name]);
+  // import.meta.resolve() makes framing.ts of framing where imports may be sloppy.
+  return ["mod.ts", "sandboxed.ts", ...names]
+    .map((name) => fileURLToPath(new URL(`../${name}`, import.meta.url)));
 }
 
 /** Where a module is loaded from, with the port: nothing if from this machine. */
 function remoteHost(href: string): string[] {
   const { protocol, hostname, port } = new URL(href);
-  switch (protocol) {
-    case "https:":
-      return [`${hostname}:${port || 443}`];
-    case "http:":
-      return [`${hostname}:${port || 80}`];
-    case "jsr:":
-      return ["jsr.io:443"];
-  }
-  return [];
+  if (protocol === "jsr:") return ["jsr.io:443"];
+  if (!/^https?:$/.test(protocol)) return [];
+  return [`${hostname}:${port || (protocol === "https:" ? 443 : 80)}`];
 }

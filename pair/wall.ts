@@ -29,7 +29,7 @@ const MEMORY = "/dev/shm";
 const MEMORY_SIZE = 64 * 1024 * 1024;
 const CACHE = `${MEMORY}/deno`;
 
-/** Whether a path is of the child's own: a grant opens that, and not what the system has there. */
+/** Whether the child has its own there: a grant opens that, and not what the system has. */
 function isOwn(path: string): boolean {
   return isInside(path, "/proc") ||
     isInside(path, "/dev") && !path.startsWith(`${MEMORY}/`);
@@ -299,18 +299,22 @@ function withSignal(status: Deno.CommandStatus): Deno.CommandStatus {
 /** Variables of this process that are there behind the wall. */
 const VISIBLE = ["PATH", "NO_COLOR", "DENO_TLS_CA_STORE"];
 
-/** The variables of this process that are behind the wall, as far as this process may read them. */
-export function visible(granted: true | string[] = []): Record<string, string> {
-  const isVisible = (name: string) =>
-    granted === true ||
-    [...VISIBLE, ...granted].some((shown) =>
-      shown.endsWith("*") ? name.startsWith(shown.slice(0, -1)) : name === shown
-    );
-  const names = isHeld({ name: "env" })
-    ? Object.keys(Deno.env.toObject())
-    : [...VISIBLE, ...granted === true ? [] : granted];
+/**
+ * The variables of this process that are behind the wall, as far as this process may read them.
+ *
+ * @param granted Names; one with `*` stands for all that begin so.
+ */
+export function visible(
+  granted: readonly string[] = [],
+): Record<string, string> {
+  const names = [...VISIBLE, ...granted].flatMap((name) =>
+    name.endsWith("*") && isHeld({ name: "env" })
+      ? Object.keys(Deno.env.toObject())
+        .filter((other) => other.startsWith(name.slice(0, -1)))
+      : [name]
+  );
   return Object.fromEntries(
-    names.filter(isVisible).flatMap((name) => {
+    names.flatMap((name) => {
       const value = environment(name);
       return value === undefined ? [] : [[name, value]];
     }),
