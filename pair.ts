@@ -309,7 +309,7 @@ export async function spawnModule<S extends AnySerialization = undefined>(
   try {
     return await spawn(plan.command, withHooks(plan.options, plan.hooks));
   } catch (error) {
-    await plan.hooks.discard?.();
+    await plan.hooks.dispose?.();
     throw error;
   }
 }

@@ -2,17 +2,14 @@
  * The parent's half of the handshake: the child connects and writes the token, 64 hexadecimal
  * digits. The parent admits the connection that does so, and no other.
  *
- * - 63 digits and one: a child in the sandbox connects before its module is loaded, because it
- *   then gives up the permission to connect. It writes all digits but the last one, and
- *   `connectToParent()` writes that one. So `spawnModule()` waits for the module's call, and a
- *   connection that has written 63 correct digits may take as long as the module takes to load.
- *   If such a connection closes, the module failed to load.
- * - The reason: if the module cannot be started, the child writes `!` in place of the last
- *   digit, then the reason, as UTF-8, and closes.
- * - The marker: a child may connect, write the token and exit before the parent has accepted its
- *   connection. Connections are accepted in the order in which they were made. So when the
- *   child has exited, the parent connects to itself and writes a marker in place of the token:
- *   when the marker has arrived, so has every token that was written before it.
+ * - A child in the sandbox connects before its module is loaded, and then gives up the permission
+ *   to connect. It writes 63 digits; `connectToParent()` writes the last one, which may take as
+ *   long as the module takes to load. If such a connection closes, the module failed to load.
+ * - If the module cannot be started, the child writes `!` in place of the last digit, then the
+ *   reason, as UTF-8, and closes.
+ * - A child may connect, write the token and exit before the parent has accepted its connection.
+ *   Connections are accepted in their order. So when the child has exited, the parent connects to
+ *   itself and writes a marker: when that has arrived, so has every token written before.
  *
  * @module
  */
@@ -117,10 +114,7 @@ export class HandshakeServer<Conn extends Deno.Conn = Deno.Conn>
   /** Why the module was not started; pending from 63 correct digits to the end of the handshake. */
   #reason: PromiseWithResolvers<string | undefined> | undefined;
 
-  /**
-   * @param endpoint Where to listen.
-   * @param isForModule Whether the child is a module, which may send a reason.
-   */
+  /** @param isForModule Whether the child is a module, which may send a reason. */
   constructor(endpoint: Endpoint<Conn>, isForModule = false) {
     this.#endpoint = endpoint;
     this.#isForModule = isForModule;
@@ -156,11 +150,7 @@ export class HandshakeServer<Conn extends Deno.Conn = Deno.Conn>
     if (this.#reason) return await within(REASON_TIMEOUT, this.#reason.promise);
   }
 
-  /**
-   * Accept no more, and drop all connections but the one that was taken.
-   *
-   * @returns Why each one was dropped.
-   */
+  /** Accept no more, and drop all connections but the one that was taken: returns why. */
   stop(): Promise<readonly Error[]> {
     return this.#stopping ??= this.#stop();
   }

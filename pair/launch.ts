@@ -38,10 +38,8 @@ export interface LaunchHooks {
     command: string | URL,
     options: Deno.CommandOptions,
   ): Deno.ChildProcess;
-  /** Called if the start fails, whether or not there was a process. */
-  discard?: (() => Promise<void>) | undefined;
-  /** Called when the child has started; resolves when it has exited and nothing is left to do. */
-  onStart?(process: Deno.ChildProcess, exited: Promise<void>): Promise<void>;
+  /** Remove what was made for the child: called when it has exited, and if the start fails. */
+  dispose?: (() => Promise<void>) | undefined;
 }
 
 /** A second connection beside the channel, in the same directory and with the same token. */

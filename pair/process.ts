@@ -1,9 +1,8 @@
 /**
  * A child process: its signals, its exit, and what its exit means.
  *
- * A detached child is a process group, which may outlive it. The system reuses the number of a group that has
- * ended, so a group that was once not found is never signaled again. It is looked for when the child has exited
- * and at each signal.
+ * A detached child is a process group, which may outlive it. The system reuses the number of a
+ * group that has ended, so a group that was once not found is never signaled again.
  *
  * @module
  */
@@ -31,7 +30,7 @@ const ENDING: ReadonlySet<Deno.Signal> = new Set([
 /** The processes that may still run. */
 const processes = new Set<StartedProcess>();
 
-/** A parent that ends takes its children along. */
+/** A parent that ends kills its children. */
 function killAll() {
   for (const process of processes) {
     try {
@@ -92,7 +91,7 @@ export class StartedProcess {
       this.#stderr = new LineCopy(process.stderr, Deno.stderr, this.exited);
     }
     this.finished = markHandled(Promise.all([
-      hooks.onStart?.(process, this.exited),
+      this.exited.then(() => hooks.dispose?.()),
       isStdoutCopied &&
       new LineCopy(process.stdout, Deno.stdout, this.exited).ended,
       this.#stderr?.ended,
@@ -113,7 +112,7 @@ export class StartedProcess {
     else this.#forget();
   }
 
-  /** Nobody is left to signal. The number may belong to another process or group from now on. */
+  /** Nobody is left to signal. */
   #forget() {
     this.#isGone = true;
     processes.delete(this);
@@ -134,10 +133,7 @@ export class StartedProcess {
     }
   }
 
-  /**
-   * Send a signal to the process, or with `detached` to its group. Nothing happens if nobody is
-   * left. If the signal is one that ends programs, the exit is not a crash.
-   */
+  /** Send a signal. If it is one that ends programs, the exit is not a crash. */
   kill(signal: Deno.Signal) {
     this.#signal(signal);
     if (this.hasExited) return;

@@ -112,11 +112,7 @@ export async function planModule<S extends AnySerialization>(
           : startWithPipes(command, words[0] ?? "", settings);
         return isWalled ? seeThrough(process) : process;
       },
-      discard: program.dispose,
-      async onStart(_process, exited) {
-        await exited;
-        await program.dispose?.();
-      },
+      dispose: program.dispose,
     },
   };
 }
