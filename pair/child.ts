@@ -51,25 +51,16 @@ export interface Child<In = Uint8Array<ArrayBuffer>, Out = In>
    * `gracePeriod` ms. With `detached: true`, processes that it leaves in its group get SIGTERM as
    * soon as it has exited, and SIGKILL `gracePeriod` ms later.
    *
-   * Standard output and error that are piped and that nobody reads are emptied and closed.
-   * Standard input that is piped is closed unless it is locked. So the child never stalls on
-   * them, and no descriptor is left open.
-   *
-   * A failure of the channel does not reject this promise; see `channel.closed`.
+   * Standard streams that are piped and not locked are emptied and closed. A failure of the channel
+   * does not reject this promise; see `channel.closed`.
    *
    * @returns How the child exited. Each call returns the same promise.
-   * @throws {Error} If the system does not tell how a child exits, because this process was
-   * started with SIGCHLD ignored.
-   * @throws {Deno.errors.PermissionDenied} If the child does not exit and belongs to another
-   * user, so that it cannot be signaled.
+   * @throws {Error} If this process was started with SIGCHLD ignored: then the system does not tell
+   * how a child exits.
+   * @throws {Deno.errors.PermissionDenied} If the child does not exit and belongs to another user.
    */
   close(): Promise<Deno.CommandStatus>;
-  /**
-   * End the child at the end of an `await using` block, as {@linkcode Child.close}. Does not
-   * throw, so that it cannot hide the error that ended the block.
-   *
-   * @returns A promise that resolves when the child has exited.
-   */
+  /** {@linkcode Child.close}, but does not throw: that would hide the error that ended the block. */
   [Symbol.asyncDispose](): Promise<void>;
 }
 

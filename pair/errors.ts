@@ -20,12 +20,7 @@ export class ConnectError extends Error {
    */
   readonly strangers: readonly Error[];
 
-  /**
-   * Construct a new instance.
-   *
-   * @param message What failed, and why.
-   * @param details How the child exited, and what else connected.
-   */
+  /** Construct a new instance. */
   constructor(
     message: string,
     { status, strangers = [] }: {
@@ -54,18 +49,14 @@ export class ExitError extends Error {
   /** The process id that the child had. */
   readonly pid: number;
   /**
-   * The end of what the child wrote to standard error, at most 4096 characters, if that was
-   * copied: the default of `spawnModule()`. Control characters are escaped. A `"piped"` standard error is
-   * the caller's to read.
+   * The end of what the child wrote to standard error, as {@linkcode ConnectError.stderr}. If that
+   * was `"piped"`, it is the caller's to read.
    */
   readonly stderr?: string;
 
   /**
-   * Construct a new instance.
-   *
-   * @param message Which child exited, and how.
-   * @param details How the child exited, its process id, what it wrote, and the error of the
-   * connection: `Deno.errors.ConnectionReset` if the child left messages unread.
+   * Construct a new instance. The `cause` is the error of the connection:
+   * `Deno.errors.ConnectionReset` if the child left messages unread.
    */
   constructor(
     message: string,

@@ -68,9 +68,9 @@ export interface SpawnOptions<S extends AnySerialization = undefined>
    */
   stderr?: "piped" | "inherit" | "null" | undefined;
   /**
-   * Start the child in its own process group. Signals then go to the whole group, so that
-   * `sh -c` or `npm run` does not leave the real program behind. Needs `--allow-run` in full.
-   * Ctrl-C in a terminal does not reach the group.
+   * Start the child in its own process group, which signals then go to, so that `sh -c` or
+   * `npm run` does not leave the real program behind. Ctrl-C in a terminal does not reach it. Needs
+   * `--allow-run` in full.
    *
    * @default {false}
    */
@@ -97,11 +97,9 @@ export interface SpawnOptions<S extends AnySerialization = undefined>
   /**
    * The connection: a Unix socket, TCP on 127.0.0.1, or the child's standard input and output.
    *
-   * With `"stdio"` the child does not have to know this module or run on this machine: a
-   * language server, `ssh host deno run child.ts`. There is no socket, token or variable, and
-   * only `--allow-run` is needed. {@linkcode spawn} resolves when the process has started.
-   * `stdin` and `stdout` cannot be set. A child in Deno calls
-   * `connectToParent({ transport: "stdio" })`.
+   * With `"stdio"` the child can be a program that does not know this module, or runs elsewhere:
+   * a language server, `ssh host deno run child.ts`. {@linkcode spawn} resolves when the process
+   * has started. `stdin` and `stdout` cannot be set. Only `--allow-run` is needed.
    *
    * @default {"unix", and "tcp" on Windows}
    */
@@ -120,10 +118,9 @@ export interface ConnectOptions<S extends AnySerialization = undefined>
    * and output of this process. From then on `console`, `Deno.stdout` and `process.stdout` write
    * to standard error.
    *
-   * Other writers still write into the channel: `Deno.stdout.writable` if it was taken before, a
-   * worker's `console`, a program that inherits descriptor 1. To prevent that, let the shell move
-   * the channel, `3<&0 4>&1 </dev/null >&2`, and name `descriptors`. Then the parent also
-   * notices `closeWrite()` at once; Deno keeps descriptor 1 open until this process ends.
+   * A worker's `console` and a program that inherits descriptor 1 still write into the channel. To
+   * prevent that, let the shell move it, `3<&0 4>&1 </dev/null >&2`, and name `descriptors`. Then
+   * the parent also notices `closeWrite()` at once, and not only when this process ends.
    *
    * @default {the socket that the environment names}
    */
@@ -145,10 +142,9 @@ export interface ConnectOptions<S extends AnySerialization = undefined>
 export interface SpawnModuleOptions<S extends AnySerialization = undefined>
   extends SpawnOptions<S> {
   /**
-   * Standard output of the child. By default what it writes there is copied to that of
-   * this process, line by line, and {@linkcode Child.close} waits for the last one.
-   * `"inherit"` is for a module that is trusted: it gets the terminal or the file itself,
-   * can read what is typed, and cut or change the file.
+   * Standard output of the child. By default it is copied to that of this process, line by line.
+   * `"inherit"` is for a module that is trusted: it gets the terminal or the file itself, can read
+   * what is typed, and cut or change the file.
    *
    * @default {copied}
    */
@@ -165,10 +161,9 @@ export interface SpawnModuleOptions<S extends AnySerialization = undefined>
    * runs, imports as text or bytes, or by a computed specifier, or starts as a Worker, has to be
    * granted by `read`.
    *
-   * `"inherit"` passes on each kind of permission that the parent holds in full, and nothing of
-   * the others. Directories that are granted may hold no symbolic link that leads out or up.
-   * Without a wall, `read` and `write` on the same directory give access to all files of the
-   * user, because `node:wasi` can make any link there.
+   * `"inherit"` passes on each kind of permission that the parent holds in full. Directories that
+   * are granted may hold no symbolic link that leads out or up. Without a wall, `read` and `write`
+   * on the same directory open all files of the user, because `node:wasi` can make any link there.
    *
    * @default {"none"}
    */
@@ -191,23 +186,19 @@ export interface SpawnModuleOptions<S extends AnySerialization = undefined>
    */
   npmCache?: boolean | undefined;
   /**
-   * A command and its arguments that come before `deno`'s, to start the child by: one that sets
-   * something for its process and then becomes the program that its last arguments name, such as
-   * `["prlimit", "--cpu=10"]`, `["nice"]` or `["systemd-run", "--user", "--scope"]`.
-   *
-   * It also starts `deno info`, which finds the module's files, and must not print to standard
-   * output. Signals go to the launcher's process, so a launcher that starts the child as a process
-   * of its own has to pass them on.
+   * A command and its arguments that come before `deno`'s: a program that sets something for its
+   * process and then becomes the one that its last arguments name, such as
+   * `["prlimit", "--cpu=10"]`, `["nice"]` or `["systemd-run", "--user", "--scope"]`. It also starts
+   * `deno info`, which finds the module's files, and must not print to standard output.
    *
    * @default {[]}
    */
   launcher?: string[] | undefined;
   /**
-   * Further flags for `deno run`, after those of {@linkcode spawnModule}. A `--config` or
-   * `--no-config` there replaces the parent's configuration, the nearest `deno.json` or
-   * `package.json` above its main module. A configuration that a flag has given to the parent
-   * cannot be seen from inside, and belongs here. Grant permissions by `permissions`, not
-   * here: a bare `--allow-read` beside the one for the child's own files is of no effect.
+   * Further flags for `deno run`. A `--config` or `--no-config` replaces the parent's configuration,
+   * the nearest `deno.json` or `package.json` above its main module. A configuration that a flag
+   * has given to the parent is invisible to it: repeat it here. Grant permissions by
+   * `permissions`: a bare `--allow-read` here is of no effect.
    *
    * @default {[]}
    */

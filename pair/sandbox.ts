@@ -283,9 +283,9 @@ async function planSandbox(
         files: [...files, ...configuration.files],
         grants: granted,
         cwd,
-        cache,
+        // bwrap fails for another user who may not enter the cache.
+        cache: isForeign ? undefined : cache,
         cached: [...cached, compiledDirectory()],
-        isForeign,
       }),
     };
   }

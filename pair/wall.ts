@@ -55,8 +55,6 @@ export interface WallOptions {
   /** The parent's cache, and the names in it that are there, too. */
   readonly cache: string | undefined;
   readonly cached: readonly string[];
-  /** Whether the child is another user. */
-  readonly isForeign: boolean;
 }
 
 /** A wall that works here. */
@@ -74,7 +72,7 @@ interface Wall {
  * @throws {Deno.errors.NotCapable} If a path leads through a link that the module might move.
  */
 export async function makeWall(
-  { files, grants, cwd = ".", cache, cached, isForeign }: WallOptions,
+  { files, grants, cwd = ".", cache, cached }: WallOptions,
 ): Promise<(address?: Address) => string[]> {
   const { libraries } = await findWall();
   const directory = absolutePath(cwd instanceof URL ? fileURLToPath(cwd) : cwd);
@@ -84,9 +82,7 @@ export async function makeWall(
     .filter((host) => host.startsWith("unix:"))
     .map((host) => host.slice("unix:".length));
   const writable = grants.write === true ? ["/"] : grants.write ?? [];
-  const links = cache === undefined
-    ? []
-    : cached.filter((name) => isOpen(`${cache}/${name}`, isForeign));
+  const links = cache === undefined ? [] : cached;
   const places = [
     ...files,
     ...sockets,
@@ -146,19 +142,6 @@ export async function makeWall(
       "--",
     ];
   };
-}
-
-/** Whether a path can be reached: `bwrap` fails for another user who may not. */
-function isOpen(path: string, isForeign: boolean): boolean {
-  if (!isForeign) return true;
-  try {
-    for (let place = path; place !== "/"; place = dirname(place)) {
-      if (!((Deno.statSync(place).mode ?? 0) & 0o001)) return false;
-    }
-    return true;
-  } catch {
-    return false;
-  }
 }
 
 /**
