@@ -177,14 +177,14 @@ export async function spawn<S extends AnySerialization = undefined>(
     HandshakeServer,
     hooksOf,
     letIn,
-    PipeConnection,
+    pipeConnection,
     waitForConnection,
   } = await loadParent();
   const hooks = hooksOf(options);
   const checked = checkOptions(options);
   if (checked.transport === "stdio") {
     const started = await start(command, checked, hooks);
-    const conn = new PipeConnection(started.process);
+    const conn = pipeConnection(started.process);
     try {
       return new ConnectedChild(started, conn, checked);
     } catch (error) {

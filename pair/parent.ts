@@ -21,5 +21,5 @@ export {
   hooksOf,
   withHooks,
 } from "./launch.ts";
-export { PipeConnection } from "./pipes.ts";
+export { pipeConnection } from "./pipes.ts";
 export { StartedProcess } from "./process.ts";

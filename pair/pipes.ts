@@ -9,6 +9,7 @@
  */
 
 import type { AnySerialization, Connection } from "../channel.ts";
+import { markHandled } from "../channel/waiting.ts";
 import type { SpawnOptions } from "./options.ts";
 import { limitReads } from "./waiting.ts";
 
@@ -32,56 +33,42 @@ export type PipeOptions = Pick<
   "stdin" | "stdout" | "stderr" | "transport"
 >;
 
-/** The parent's ends of the pipes that are the standard input and output of a child. */
-export class PipeConnection implements Connection {
-  readonly #reader: ReadableStreamBYOBReader;
-  readonly #writer: WritableStreamDefaultWriter<Uint8Array>;
-  /** A read transfers it and gives it back; a read that overlaps has another one. */
-  #buffer = new ArrayBuffer(BUFFER_LENGTH);
-
-  constructor({ stdin, stdout }: Deno.ChildProcess) {
-    this.#reader = stdout.getReader({ mode: "byob" });
-    this.#writer = stdin.getWriter();
-    this.#reader.closed.catch(() => {});
-    this.#writer.closed.catch(() => {});
-    this.#writer.ready.catch(() => {});
+/** Connect to a child by the pipes that are its standard input and output. */
+export function pipeConnection(
+  { stdin, stdout }: Deno.ChildProcess,
+): Connection {
+  const reader = stdout.getReader({ mode: "byob" });
+  const writer = stdin.getWriter();
+  for (const end of [reader.closed, writer.closed, writer.ready]) {
+    markHandled(end);
   }
-
-  async read(buffer: Uint8Array): Promise<number | null> {
-    const length = Math.min(buffer.length, BUFFER_LENGTH);
-    if (this.#buffer.detached) this.#buffer = new ArrayBuffer(BUFFER_LENGTH);
-    const { value, done } = await this.#reader.read(
-      new Uint8Array(this.#buffer, 0, length),
-    );
-    if (value) this.#buffer = value.buffer;
-    if (done) return null;
-    buffer.set(value);
-    return value.length;
-  }
-
-  async write(bytes: Uint8Array): Promise<number> {
-    await this.#writer.write(bytes);
-    return bytes.length;
-  }
-
-  async closeWrite(): Promise<void> {
-    await this.#writer.close();
-  }
-
-  /**
-   * Close both pipes. A pending write cannot be cancelled: it keeps its pipe open until no process
-   * holds the child's end.
-   */
-  close(): void {
-    this.#reader.cancel().catch(() => {});
-    this.#writer.abort().catch(() => {});
-  }
-
-  /** `Deno.ChildProcess.ref()` does this for the process and its pipes. */
-  ref(): void {}
-
-  /** `Deno.ChildProcess.unref()` does this for the process and its pipes. */
-  unref(): void {}
+  // A read transfers it and gives it back; a read that overlaps has another one.
+  let memory = new ArrayBuffer(BUFFER_LENGTH);
+  return {
+    async read(buffer) {
+      const length = Math.min(buffer.length, BUFFER_LENGTH);
+      if (memory.detached) memory = new ArrayBuffer(BUFFER_LENGTH);
+      const view = new Uint8Array(memory, 0, length);
+      const { value, done } = await reader.read(view);
+      if (value) memory = value.buffer;
+      if (done) return null;
+      buffer.set(value);
+      return value.length;
+    },
+    async write(bytes) {
+      await writer.write(bytes);
+      return bytes.length;
+    },
+    closeWrite: () => writer.close(),
+    // A pending write keeps its pipe open until no process holds the child's end.
+    close() {
+      markHandled(reader.cancel());
+      markHandled(writer.abort());
+    },
+    // Deno.ChildProcess does this for the process and its pipes.
+    ref() {},
+    unref() {},
+  };
 }
 
 /**

@@ -224,15 +224,14 @@ function notSupported(why: string): Error {
   return new Deno.errors.NotSupported(`Cannot use wall: "bubblewrap": ${why}`);
 }
 
-/** Sends a signal to the grandchild of a process: `bwrap` has one process of its own inside. */
+/**
+ * Sends a signal to the grandchild of a process: `bwrap` has one process of its own inside. `read`
+ * fails, because there is no newline at the end, and sets the variable.
+ */
 const KILL = `
-p=$1
-for _ in 1 2; do
-  # There is no newline at the end.
-  read -r child _ <"/proc/$p/task/$p/children"
-  p=$child
-done
-[ -n "$p" ] && kill "-$2" "$p"
+read -r child _ <"/proc/$1/task/$1/children"
+read -r child _ <"/proc/$child/task/$child/children"
+kill "-$2" "$child"
 `;
 
 /**
