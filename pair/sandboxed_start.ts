@@ -94,23 +94,23 @@ function confine({ mayAskBroker }: ModuleStart, address?: Address) {
   }
 }
 
-/** What an error of {@linkcode load} means, and what may help. */
+/** What an error of {@linkcode load} means, and what may help: the first that matches. */
 const NOTES: readonly [RegExp, (module: ModuleStart) => string][] = [
+  [
+    /npm package not found|in the node_modules/,
+    ({ hint, hasNpmCache }) =>
+      hasNpmCache || /node_modules/.test(hint)
+        ? hint
+        : 'set "nodeModulesDir": "manual" in deno.json and add the package with "deno add", or pass npmCache: true and wall: "bubblewrap"',
+  ],
+  [
+    /not a dependency|not prefixed with|--cached-only|--sloppy-imports/,
+    ({ hint }) => hint,
+  ],
   [
     /Requires read access/,
     () =>
       'without a grant a module may read the code that it imports from its own directory by literal specifiers; grant anything else by permissions: { read: ["..."] }',
-  ],
-  [
-    /npm package|npm:/,
-    ({ hasNpmCache }) =>
-      hasNpmCache
-        ? ""
-        : 'npm packages come from node_modules ("nodeModulesDir": "manual" in deno.json), or with npmCache: true from Deno\'s cache',
-  ],
-  [
-    /not a dependency|not prefixed with|in the node_modules|--cached-only|--sloppy-imports/,
-    ({ hint }) => hint,
   ],
 ];
 
@@ -121,10 +121,9 @@ async function load(module: ModuleStart) {
   } catch (error) {
     if (error instanceof Error) {
       const { message } = error;
-      for (const [pattern, noteFor] of NOTES) {
-        const note = pattern.test(message) ? noteFor(module) : "";
-        if (note !== "") error.message += `\n  note: ${note}`;
-      }
+      const [, noteFor] = NOTES.find(([pattern]) => pattern.test(message)) ??
+        [];
+      if (noteFor) error.message += `\n  note: ${noteFor(module)}`;
     }
     throw error;
   }
