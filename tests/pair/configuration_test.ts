@@ -285,21 +285,6 @@ Deno.test("spawnModule() resolves what its parent resolves in a member of a work
   }
 });
 
-Deno.test("spawnModule() does not lend a module the configuration of a workspace that its parent is not in", async () => {
-  await using project = await Project.make({
-    ...MAPPED,
-    "deno.json": { workspace: ["./b"], ...MAP },
-    "b/deno.json": {},
-    "a/package.json": {},
-    "a/main.ts": parent(`import.meta.resolve("./child.ts")`),
-    "a/child.ts": CHILD,
-  });
-  const { success, stderr } = await project.try(["run", "-A", "a/main.ts"]);
-  assert(!success);
-  assertStringIncludes(stderr, `Import "lib" not a dependency`);
-  assertStringIncludes(stderr, "the package.json above");
-});
-
 Deno.test("spawnModule() keeps a module out of all that only passes through node_modules", async () => {
   await using project = await Project.make({
     "secret/secret.json": `"secret"`,
