@@ -4,8 +4,9 @@ import { dirname, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { isHeld } from "./environment.ts";
 import { ConnectError } from "./errors.ts";
-import { isWorking, SH } from "./inherited.ts";
+import { canRun, SH } from "./inherited.ts";
 import { isAbsence, isInside } from "./links.ts";
+import { outputOf } from "./output.ts";
 
 /** The names of code. Deno takes a file of any other name for TypeScript, `.env` for example. */
 const CODE = /\.([mc]?[jt]s|[jt]sx|wasm)$/;
@@ -88,40 +89,13 @@ export async function findCode(
 }
 
 /** Where Deno cannot tell, the module has its own file: what is wrong shows when it is loaded. */
-async function askDeno(
-  url: URL,
-  options: GraphOptions,
-): Promise<Graph> {
-  const { flags, cwd, env, denoDir, launcher } = options;
+async function askDeno(url: URL, options: GraphOptions): Promise<Graph> {
   const main = fileURLToPath(url);
   const code = new Set([main]);
-  const files = new Set([main, ...flags.flatMap(configPath)]);
-  const limit = isWorking(SH) ? [SH, "-c", LIMIT] : [];
-  const [command = "", ...args] = [
-    ...launcher,
-    ...limit,
-    Deno.execPath(),
-    "info",
-    "--json",
-    "--no-remote",
-    "--no-lock",
-    ...flags,
-    url.href,
-  ];
-  const json = await outputWithin(url, options, command, {
-    args,
-    env: {
-      ...env,
-      ...denoDir !== undefined && { DENO_DIR: denoDir },
-      NO_COLOR: "1",
-      OTEL_DENO: "false",
-      DENO_CACHE_DB_MODE: "memory",
-      DENO_NO_UPDATE_CHECK: "1",
-    },
-    ...cwd !== undefined && { cwd },
-  });
-  const { modules = [] } = json === undefined ? {} : JSON.parse(json);
-  let isWhole = json !== undefined;
+  const files = new Set([main, ...options.flags.flatMap(configPath)]);
+  const json = await info(url, options);
+  const { modules = [] } = json === "" ? {} : JSON.parse(json);
+  let isWhole = json !== "";
   for (const { specifier, local = pathOf(specifier), error } of modules) {
     // A file that is missing today can be there at the next start.
     if (error !== undefined && /^file:/.test(specifier)) isWhole = false;
@@ -137,70 +111,51 @@ async function askDeno(
   };
 }
 
-/** What Deno says; `undefined` if it fails. */
-async function outputWithin(
+/** The output of `deno info`; empty if it fails. */
+async function info(
   url: URL,
-  { timeout, signal }: GraphOptions,
-  command: string,
-  options: Deno.CommandOptions,
-): Promise<string | undefined> {
+  { flags, cwd, env, denoDir, launcher, timeout, signal }: GraphOptions,
+): Promise<string> {
+  const [command = "", ...args] = [
+    ...launcher,
+    ...canRun(SH) ? [SH, "-c", LIMIT] : [],
+    Deno.execPath(),
+    "info",
+    "--json",
+    "--no-remote",
+    "--no-lock",
+    ...flags,
+    url.href,
+  ];
   const timer = AbortSignal.timeout(timeout);
-  const over = signal ? AbortSignal.any([signal, timer]) : timer;
-  const process = start(command, options);
-  const reader = process.stdout.getReader();
-  const end = () => {
-    // A launcher can leave a process that holds the pipe.
-    reader.cancel().catch(() => {});
-    try {
-      process.kill("SIGKILL");
-    } catch {
-      // It has exited.
-    }
-  };
-  over.addEventListener("abort", end);
-  const chunks: Uint8Array<ArrayBuffer>[] = [];
-  let length = 0;
-  for (;;) {
-    const { value } = await reader.read();
-    if (value === undefined) break;
-    chunks.push(value);
-    length += value.length;
-    if (length > MAX_OUTPUT) break;
-  }
-  const isWhole = length <= MAX_OUTPUT;
-  if (!isWhole) end();
-  // Where SIGCHLD is ignored, its status is unknown.
-  const success = await process.status.then(
-    ({ success }) => success,
-    () => true,
-  );
-  over.removeEventListener("abort", end);
-  signal?.throwIfAborted();
-  if (!isWhole) {
-    throw new RangeError(`Cannot start module ${url}: it imports too much`);
-  }
-  if (timer.aborted) {
-    throw new ConnectError(
-      `Cannot start module ${url}: its files were not found in ${
-        Math.round(timeout)
-      } ms`,
-    );
-  }
-  return success && length > 0 ? await new Blob(chunks).text() : undefined;
-}
-
-function start(
-  command: string,
-  options: Deno.CommandOptions,
-): Deno.ChildProcess {
   try {
-    return new Deno.Command(command, {
-      ...options,
-      stdin: "null",
-      stdout: "piped",
+    const { success, stdout } = await outputOf(command, {
+      args,
+      env: {
+        ...env,
+        ...denoDir !== undefined && { DENO_DIR: denoDir },
+        NO_COLOR: "1",
+        OTEL_DENO: "false",
+        DENO_CACHE_DB_MODE: "memory",
+        DENO_NO_UPDATE_CHECK: "1",
+      },
+      ...cwd !== undefined && { cwd },
       stderr: "null",
-    }).spawn();
+      signal: signal ? AbortSignal.any([signal, timer]) : timer,
+    }, MAX_OUTPUT);
+    return success ? stdout : "";
   } catch (error) {
+    signal?.throwIfAborted();
+    if (timer.aborted) {
+      throw new ConnectError(
+        `Cannot start module ${url}: its files were not found in ${
+          Math.round(timeout)
+        } ms`,
+      );
+    }
+    if (error instanceof RangeError) {
+      throw new RangeError(`Cannot start module ${url}: it imports too much`);
+    }
     // The caller knows of no shell.
     if (error instanceof Error) {
       error.message = error.message.replaceAll(SH, Deno.execPath());
