@@ -1,7 +1,5 @@
 /** Runs a program for its output. */
 
-import { messageOf } from "./environment.ts";
-
 /** The output of a program, and whether it succeeded. */
 export interface Output {
   readonly success: boolean;
@@ -43,7 +41,7 @@ export async function outputOf(
     const [stdout, stderr, success] = await Promise.all([
       new Response(limited).text(),
       options.stderr === "null" ? "" : new Response(process.stderr).text(),
-      isSuccess(process),
+      process.status.then(({ success }) => success, () => true),
     ]);
     signal.throwIfAborted();
     return { success, stdout, stderr };
@@ -52,6 +50,7 @@ export async function outputOf(
     await process.status.catch(() => {});
     throw error;
   } finally {
+    // A timer with a listener keeps this process alive.
     signal.removeEventListener("abort", kill);
   }
 }
@@ -62,18 +61,8 @@ function atMost(maxLength: number): TransformStream<Uint8Array, Uint8Array> {
   return new TransformStream({
     transform(chunk, controller) {
       length += chunk.length;
-      if (length > maxLength) {
-        throw new RangeError(`The output is over ${maxLength} bytes`);
-      }
+      if (length > maxLength) throw new RangeError("The output is too long");
       controller.enqueue(chunk);
     },
-  });
-}
-
-function isSuccess({ status }: Deno.ChildProcess): Promise<boolean> {
-  return status.then(({ success }) => success, (error) => {
-    // ECHILD
-    if (!/\(os error 10\)/.test(messageOf(error))) throw error;
-    return true;
   });
 }
