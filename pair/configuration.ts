@@ -23,9 +23,6 @@ interface Source {
 const CONFIG_NAMES = ["deno.json", "deno.jsonc"];
 const PACKAGE_NAME = "package.json";
 
-const UNSEEN =
-  "what a flag has told this process (--config, --import-map) cannot be seen from inside: repeat it in denoArgs";
-
 /**
  * Find the configuration of this process: the nearest `deno.json` above its main module, or else
  * the nearest `package.json`.
@@ -60,7 +57,7 @@ export function findConfiguration(
     const used = sources.length > 0 ? "this uses the" : "there is no";
     hints.push(
       `${used} deno.json or package.json above the parent's main module`,
-      UNSEEN,
+      "the parent cannot see a flag of its own (--config, --import-map): repeat it in denoArgs",
     );
   }
   let mode = usesNodeModules(sources) ? "manual" : "none";
