@@ -4,19 +4,20 @@ import { dirname, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { isHeld } from "./environment.ts";
 import { ConnectError } from "./errors.ts";
-import { isUsable, SH, startThrough } from "./inherited.ts";
+import { canRun, SH } from "./inherited.ts";
+import { outputOf } from "./output.ts";
 import { isAbsence, isInside } from "./paths.ts";
 
-/** The names of code. Deno takes a file of any other name for TypeScript, `.env` for example. */
+/** The names of code. Deno also loads a file of any other name as TypeScript, `.env` for example. */
 const CODE = /\.([mc]?[jt]s|[jt]sx|wasm)$/;
 
-/** Data that a module can have, as a path from its directory: no name in it begins with a dot. */
+/** JSON files, as a path from the module's directory: no name in it begins with a dot. */
 const DATA = /^(?!.*\/\.).*\.json$/;
 
-/** Bytes of what Deno may say. */
+/** Bytes of output, at most. */
 const MAX_OUTPUT = 8 * 1024 * 1024;
 
-/** Has a program allocate no more than 512 MiB, where the system can limit that. */
+/** Limits a program to 512 MiB, where the system can. */
 const LIMIT = 'ulimit -S -d 524288 2>/dev/null; ulimit -S -c 0; exec "$0" "$@"';
 
 /** How to run `deno info`. */
@@ -39,46 +40,43 @@ export interface GraphOptions {
 interface Graph {
   /** Code in the module's directory. */
   readonly code: readonly string[];
-  /** All local files that were read. */
+  /** All local files that Deno read. */
   readonly files: readonly string[];
   /** The state of these files. */
   readonly stamp: string | undefined;
-  /** What Deno has stored of it: without that a child takes 35 ms more to start. */
-  readonly analysis: readonly StoredFile[];
-}
-
-interface StoredFile {
-  readonly name: string;
-  readonly bytes: Uint8Array;
+  /** Files of Deno's cache, by name: without them a child takes 35 ms more to start. */
+  readonly analysis: ReadonlyMap<string, Uint8Array>;
 }
 
 const graphs = new Map<string, Graph>();
 
-/** Graphs that are kept. */
+/** Number of graphs kept. */
 const MAX_GRAPHS = 32;
 
 /**
  * Find the files of a module's graph that are code or JSON by name, and lie in its directory or
  * below.
  *
- * Others are not among them: the module, which is not trusted, would choose the file
- * (`import env from "./.env" with { type: "text" }`). And it chooses what Deno reads here: a
- * device, a pipe, millions of imports. So the child's launcher and limits hold for this, too.
+ * Other files are left out: the module, which is not trusted, would choose them
+ * (`import env from "./.env" with { type: "text" }`). It also chooses what Deno reads here: a
+ * device, a pipe, millions of imports. So the launcher and the time limit of the child apply.
  *
  * The graph is kept until one of its files changes.
  *
- * @throws {ConnectError} If this takes longer than the child may take.
+ * @throws {ConnectError} If this takes longer than the child may take to connect.
  * @throws {RangeError} If the graph is too large.
  */
 export async function findCode(
   url: URL,
   options: GraphOptions,
 ): Promise<readonly string[]> {
-  const { flags, cwd, env } = options;
+  const { flags, cwd, env, denoDir, isOwn } = options;
   const key = JSON.stringify([url.href, flags, String(cwd), env]);
   const known = graphs.get(key);
   if (known?.stamp !== undefined && known.stamp === stampOf(known.files)) {
-    await restore(known.analysis, options);
+    for (const [name, bytes] of isOwn ? known.analysis : []) {
+      await Deno.writeFile(`${denoDir}/${name}`, bytes);
+    }
     return known.code;
   }
   const graph = await askDeno(url, options);
@@ -87,19 +85,36 @@ export async function findCode(
   return graph.code;
 }
 
-/** Where Deno cannot tell, the module has its own file: what is wrong shows when it is loaded. */
-async function askDeno(
-  url: URL,
-  options: GraphOptions,
-): Promise<Graph> {
-  const { flags, cwd, env, denoDir, launcher } = options;
+/** If Deno fails, the module gets its own file only: loading it then reports what is wrong. */
+async function askDeno(url: URL, options: GraphOptions): Promise<Graph> {
   const main = fileURLToPath(url);
   const code = new Set([main]);
-  const files = new Set([main, ...flags.flatMap(configPath)]);
-  const limit = isUsable(SH) ? [SH, "-c", LIMIT] : [];
+  const files = new Set([main, ...options.flags.flatMap(configPath)]);
+  const { modules = [] } = JSON.parse(await info(url, options));
+  let isWhole = modules.length > 0;
+  for (const { specifier, local = pathOf(specifier), error } of modules) {
+    // A file that is missing today can be there at the next start.
+    if (error !== undefined && /^file:/.test(specifier)) isWhole = false;
+    if (typeof local !== "string") continue;
+    files.add(local);
+    if (isCodeIn(dirname(main), local)) code.add(local);
+  }
+  return {
+    code: [...code],
+    files: [...files],
+    stamp: isWhole ? stampOf([...files]) : undefined,
+    analysis: await storedAnalysis(options),
+  };
+}
+
+/** The output of `deno info`; an empty object if it fails. */
+async function info(
+  url: URL,
+  { flags, cwd, env, denoDir, launcher, timeout, signal }: GraphOptions,
+): Promise<string> {
   const [command = "", ...args] = [
     ...launcher,
-    ...limit,
+    ...canRun(SH) ? [SH, "-c", LIMIT] : [],
     Deno.execPath(),
     "info",
     "--json",
@@ -108,91 +123,45 @@ async function askDeno(
     ...flags,
     url.href,
   ];
-  const json = await outputWithin(url, options, command, {
-    args,
-    env: {
-      ...env,
-      ...denoDir !== undefined && { DENO_DIR: denoDir },
-      NO_COLOR: "1",
-      OTEL_DENO: "false",
-      DENO_CACHE_DB_MODE: "memory",
-      DENO_NO_UPDATE_CHECK: "1",
-    },
-    ...cwd !== undefined && { cwd },
-  });
-  const { modules = [] } = json === undefined ? {} : JSON.parse(json);
-  let isWhole = json !== undefined;
-  for (const { specifier, local = pathOf(specifier), error } of modules) {
-    // A file that is missing today can be there at the next start.
-    if (error !== undefined && /^file:/.test(specifier)) isWhole = false;
-    if (typeof local !== "string") continue;
-    files.add(local);
-    if (isOwn(local, dirname(main))) code.add(local);
-  }
-  return {
-    code: [...code],
-    files: [...files],
-    stamp: isWhole ? stampOf([...files]) : undefined,
-    analysis: await store(options),
-  };
-}
-
-/** What Deno says; `undefined` if it fails. */
-async function outputWithin(
-  url: URL,
-  { timeout, signal }: GraphOptions,
-  command: string,
-  options: Deno.CommandOptions,
-): Promise<string | undefined> {
   const timer = AbortSignal.timeout(timeout);
-  const over = signal ? AbortSignal.any([signal, timer]) : timer;
-  const process = startThrough(command, Deno.execPath(), {
-    ...options,
-    stdin: "null",
-    stdout: "piped",
-    stderr: "null",
-  });
-  // Where SIGCHLD is ignored, its status is unknown.
-  const status = process.status.catch(() => ({ success: true }));
-  let left = MAX_OUTPUT;
-  const limit = new TransformStream<Uint8Array, Uint8Array>({
-    transform(chunk, controller) {
-      left -= chunk.length;
-      if (left < 0) controller.error();
-      else controller.enqueue(chunk);
-    },
-  });
   try {
-    // Cancelled when it is over: a launcher can leave a process that holds the pipe.
-    const output = process.stdout.pipeThrough(limit, { signal: over });
-    const text = await new Response(output).text();
-    return (await status).success && text !== "" ? text : undefined;
+    const { success, stdout } = await outputOf(command, {
+      args,
+      env: {
+        ...env,
+        ...denoDir !== undefined && { DENO_DIR: denoDir },
+        NO_COLOR: "1",
+        OTEL_DENO: "false",
+        DENO_CACHE_DB_MODE: "memory",
+        DENO_NO_UPDATE_CHECK: "1",
+      },
+      ...cwd !== undefined && { cwd },
+      stderr: "null",
+      signal: signal ? AbortSignal.any([signal, timer]) : timer,
+    }, MAX_OUTPUT);
+    return success && stdout !== "" ? stdout : "{}";
   } catch (error) {
-    killIfRunning(process);
-    await status;
     signal?.throwIfAborted();
-    if (left < 0) {
+    if (timer.aborted) {
+      throw new ConnectError(
+        `Cannot start module ${url}: its files were not found in ${
+          Math.round(timeout)
+        } ms`,
+      );
+    }
+    if (error instanceof RangeError) {
       throw new RangeError(`Cannot start module ${url}: it imports too much`);
     }
-    if (!timer.aborted) throw error;
-    throw new ConnectError(
-      `Cannot start module ${url}: its files were not found in ${
-        Math.round(timeout)
-      } ms`,
-    );
-  }
-}
-
-function killIfRunning(process: Deno.ChildProcess) {
-  try {
-    process.kill("SIGKILL");
-  } catch {
-    // It has exited.
+    // The caller did not name a shell.
+    if (error instanceof Error) {
+      error.message = error.message.replaceAll(SH, Deno.execPath());
+    }
+    throw error;
   }
 }
 
 /** Whether a file is code or JSON, in a directory or below, and no link leads to it. */
-function isOwn(path: string, directory: string): boolean {
+function isCodeIn(directory: string, path: string): boolean {
   // "%2F.." is decoded here: such a path is not what it seems.
   if (resolve(path) !== path || !isInside(path, directory)) return false;
   const rest = path.slice(directory.length);
@@ -205,31 +174,20 @@ function isOwn(path: string, directory: string): boolean {
   }
 }
 
-/** Read what Deno has stored of a graph in the cache of the first child. */
-async function store(
+/** What Deno has stored of a graph in the cache of the first child. */
+async function storedAnalysis(
   { denoDir, isOwn }: GraphOptions,
-): Promise<readonly StoredFile[]> {
-  if (denoDir === undefined || !isOwn) return [];
-  const files: StoredFile[] = [];
+): Promise<ReadonlyMap<string, Uint8Array>> {
+  const analysis = new Map<string, Uint8Array>();
+  if (denoDir === undefined || !isOwn) return analysis;
   for await (const { name } of Deno.readDir(denoDir)) {
     if (!/^(dep|node)_analysis.*(?<!-shm)$/.test(name)) continue;
-    files.push({ name, bytes: await Deno.readFile(`${denoDir}/${name}`) });
+    analysis.set(name, await Deno.readFile(`${denoDir}/${name}`));
   }
-  return files;
+  return analysis;
 }
 
-/** Write it to the cache of another one. */
-async function restore(
-  files: readonly StoredFile[],
-  { denoDir, isOwn }: GraphOptions,
-): Promise<void> {
-  if (!isOwn) return;
-  for (const { name, bytes } of files) {
-    await Deno.writeFile(`${denoDir}/${name}`, bytes);
-  }
-}
-
-/** The path of a file that Deno could not load: an error then says why. */
+/** The path of a file that Deno could not load. */
 function pathOf(specifier: string): string | undefined {
   try {
     return fileURLToPath(specifier);

@@ -1,12 +1,13 @@
 /**
  * Descriptors that this process was started with: a module needs no permission to use them.
  *
- * A program opens its own descriptors so that they close when another one is executed. What it
- * was started with (by socket activation, by `3<file`) stays open in each child, unless a shell
- * in between closes it: `Deno.Command` cannot.
+ * A program opens its own descriptors so that they close when another one is executed. Those that
+ * it was started with (by socket activation, by `3<file`) stay open in each child, unless a shell
+ * in between closes them: `Deno.Command` cannot.
  */
 
 import { isHeld } from "./environment.ts";
+import { isFile } from "./paths.ts";
 
 /** Bit of a descriptor's flags: it is closed when another program is executed. */
 const CLOSE_ON_EXEC = 0o2000000;
@@ -18,15 +19,10 @@ const BASH = "/bin/bash";
 
 /** Close all descriptors but the standard ones, and become the program. */
 const SCRIPT = `
-script=$1
 for fd in /proc/self/fd/*; do
   fd=\${fd##*/}
-  if [ "$fd" -gt 9 ] && [ -z "$BASH_VERSION" ] && [ -x ${BASH} ]; then
-    exec ${BASH} -p -c "$script" "$0" "$@"
-  fi
   if [ "$fd" -gt 2 ]; then eval "exec $fd<&-"; fi
 done
-shift
 exec "$0" "$@"
 `;
 
@@ -34,83 +30,63 @@ exec "$0" "$@"
  * Make of a program one that closes the descriptors that it would inherit.
  *
  * @param words The program, and its first arguments.
- * @param inherited The descriptors; `null` where they cannot be seen.
- * @param isUsableShell Whether a shell can be started.
+ * @param inherited The descriptors; `null` if they cannot be seen.
+ * @param canStart Whether a shell can be started.
  * @throws {Deno.errors.NotSupported} If there are some that cannot be closed.
  */
 export function withoutInherited(
   words: readonly string[],
   inherited = inheritedDescriptors(),
-  isUsableShell = isUsable,
+  canStart = canRun,
 ): readonly string[] {
   if (inherited?.length === 0) return words;
-  const shell = inherited?.some(({ number }) => number > 9) ? BASH : SH;
-  if (isUsableShell(shell)) {
-    // Privileged: functions in the environment are no commands.
+  const isHigh = inherited?.some(({ number }) => number > 9);
+  const shell = (isHigh ? [BASH] : [BASH, SH]).find(canStart);
+  if (shell !== undefined) {
+    // Privileged: bash then imports no functions from the environment.
     const flags = shell === BASH ? ["-p"] : [];
-    const [program = "", ...args] = words;
-    return [shell, ...flags, "-c", SCRIPT, program, SCRIPT, ...args];
+    return [shell, ...flags, "-c", SCRIPT, ...words];
   }
   // There may be none.
   if (inherited === null) return words;
-  const names = inherited.map(({ number, what }) => `${number} (${what})`);
+  const names = inherited.map(({ number, target }) => `${number} (${target})`);
   throw new Deno.errors.NotSupported(
     `Cannot spawn module: it could use the descriptors that this process was started with, ${
       names.join(", ")
-    }, and there is no ${shell} to close them`,
+    }, and there is no ${isHigh ? BASH : SH} to close them`,
   );
-}
-
-/** Start a process; an error names the program that the caller knows, not a shell that starts it. */
-export function startThrough(
-  command: string,
-  program: string,
-  options: Deno.CommandOptions,
-): Deno.ChildProcess {
-  try {
-    return new Deno.Command(command, options).spawn();
-  } catch (error) {
-    if (error instanceof Error) {
-      error.message = error.message.replaceAll(command, program);
-    }
-    throw error;
-  }
 }
 
 export interface Inherited {
   readonly number: number;
   /** What it is open on. */
-  readonly what: string;
+  readonly target: string;
 }
 
-/** What can be seen: on Linux, and with all permissions. */
+/** The descriptors, if they can be seen: on Linux, with all permissions. */
 function inheritedDescriptors(): Inherited[] | null {
   if (Deno.build.os !== "linux") return [];
   // Avoid a permission prompt.
   if (!isHeld({ name: "read" })) return null;
-  const found: Inherited[] = [];
   try {
-    for (const { name } of Deno.readDirSync("/proc/self/fdinfo")) {
-      const what = Number(name) > 2 ? inheritableTarget(name) : undefined;
-      if (what !== undefined) found.push({ number: Number(name), what });
-    }
+    return Array.from(Deno.readDirSync("/proc/self/fdinfo"))
+      .map(({ name }) => Number(name))
+      .filter((number) => number > 2 && isInheritable(infoOf(number)))
+      .sort((a, b) => a - b)
+      .map((number) => ({ number, target: targetOf(number) }));
   } catch (error) {
-    // Deno lets only who may do everything look.
-    if (error instanceof Deno.errors.NotCapable) return null;
+    if (isInvisible(error)) return null;
     throw error;
   }
-  return found.sort((a, b) => a.number - b.number);
 }
 
-function inheritableTarget(number: string): string | undefined {
+/** Empty if the descriptor is closed, as that of the directory itself. */
+function infoOf(number: number): string {
   try {
-    const info = Deno.readTextFileSync(`/proc/self/fdinfo/${number}`);
-    if (isInheritable(info)) {
-      return Deno.readLinkSync(`/proc/self/fd/${number}`);
-    }
+    return Deno.readTextFileSync(`/proc/self/fdinfo/${number}`);
   } catch (error) {
-    // It has been closed.
-    if (!(error instanceof Deno.errors.NotFound)) throw error;
+    if (error instanceof Deno.errors.NotFound) return "";
+    throw error;
   }
 }
 
@@ -120,14 +96,21 @@ export function isInheritable(info: string): boolean {
   return flags !== undefined && (parseInt(flags, 8) & CLOSE_ON_EXEC) === 0;
 }
 
-/** Whether this process may run a shell that is there, as far as it can tell. */
-export function isUsable(shell: string): boolean {
-  const run = { name: "run", command: shell } as const;
-  if (Deno.permissions.querySync(run).state !== "granted") return false;
+function targetOf(number: number): string {
   try {
-    return !isHeld({ name: "read", path: shell }) ||
-      Deno.statSync(shell).isFile;
+    return Deno.readLinkSync(`/proc/self/fd/${number}`);
   } catch {
-    return false;
+    return "unknown";
   }
+}
+
+function isInvisible(error: unknown): boolean {
+  return error instanceof Deno.errors.NotFound ||
+    error instanceof Deno.errors.NotCapable ||
+    error instanceof Deno.errors.PermissionDenied;
+}
+
+/** Whether a program exists, and this process may run it. */
+export function canRun(path: string): boolean {
+  return isHeld({ name: "run", command: path }) && isFile(path);
 }

@@ -37,3 +37,17 @@ export function absolutePath(path: string): string {
     throw error;
   }
 }
+
+/** Whether a file exists, even if this process may not read it. */
+export function isFile(path: string): boolean {
+  const isReadable = isHeld({ name: "read", path });
+  try {
+    if (isReadable) return Deno.statSync(path).isFile;
+    // No process can start in a file, which is another error than for a missing directory.
+    new Deno.Command(Deno.execPath(), { args: ["--version"], cwd: path })
+      .outputSync();
+    return false;
+  } catch (error) {
+    return !isReadable && error instanceof Deno.errors.NotADirectory;
+  }
+}

@@ -13,7 +13,7 @@ import {
 import { type Address, BROKER_VARIABLE, isHeld } from "./environment.ts";
 import { findCode } from "./graph.ts";
 import type { LaunchHooks } from "./launch.ts";
-import { startThrough, withoutInherited } from "./inherited.ts";
+import { withoutInherited } from "./inherited.ts";
 import { checkOptions as checkLaunch } from "./launch.ts";
 import { refuseLinks } from "./links.ts";
 import type { SpawnModuleOptions, SpawnOptions } from "./options.ts";
@@ -72,7 +72,7 @@ export async function planModule<S extends AnySerialization>(
     ? words
     : withoutInherited(words);
   const program = isTrusted
-    ? await planTrusted(url, grants, options)
+    ? planTrusted(url, grants, options)
     : await planSandbox(url, grants, { ...options, connectTimeout });
   return {
     command,
@@ -105,12 +105,22 @@ export async function planModule<S extends AnySerialization>(
         ...args,
       ],
       launch(_command, processOptions) {
-        const { detached = false } = options;
-        const settings = { ...processOptions, detached };
-        const process = isTrusted
-          ? startThrough(command, words[0] ?? "", settings)
-          : startWithPipes(command, words[0] ?? "", settings);
-        return isWalled ? seeThrough(process) : process;
+        const settings = {
+          ...processOptions,
+          detached: options.detached ?? false,
+        };
+        try {
+          const process = isTrusted
+            ? new Deno.Command(command, settings).spawn()
+            : startWithPipes(command, settings);
+          return isWalled ? seeThrough(process) : process;
+        } catch (error) {
+          // The caller did not name a shell.
+          if (error instanceof Error) {
+            error.message = error.message.replaceAll(command, words[0] ?? "");
+          }
+          throw error;
+        }
       },
       dispose: program.dispose,
     },
@@ -143,18 +153,17 @@ function checkOptions(
  */
 function startWithPipes(
   command: string,
-  program: string,
   options: Deno.CommandOptions,
 ): Deno.ChildProcess {
   const { stdin, stdout, stderr } = options;
   const pipe = (stream: Deno.CommandOptions["stdin"]) =>
     stream === "null" ? "piped" : stream ?? "inherit";
-  const process = startThrough(command, program, {
+  const process = new Deno.Command(command, {
     ...options,
     stdin: pipe(stdin),
     stdout: pipe(stdout),
     stderr: pipe(stderr),
-  });
+  }).spawn();
   const ends = [
     ...stdin === "null" ? [process.stdin.close()] : [],
     ...stdout === "null" ? [process.stdout.pipeTo(new WritableStream())] : [],
@@ -190,12 +199,12 @@ function requireFile(url: URL): void {
 }
 
 /** Plan the start of a module that may do everything: it is the main module itself. */
-async function planTrusted(
+function planTrusted(
   url: URL,
   grants: Grants,
   { denoArgs = [], cwd, env }: SpawnModuleOptions<AnySerialization>,
-): Promise<Program> {
-  const { flags } = await findConfiguration(denoArgs, { mayWrite: false, cwd });
+): Program {
+  const { flags } = findConfiguration(denoArgs, { mayWrite: false, cwd });
   const cache = denoDir(env);
   return {
     flags,
@@ -222,7 +231,7 @@ async function planSandbox(
   const { denoArgs = [], cwd, env = {}, npmCache = false, wall } = options;
   const grants = { ...granted };
   const { read = [], write = [] } = grants;
-  const configuration = await findConfiguration(denoArgs, {
+  const configuration = findConfiguration(denoArgs, {
     // With permission to read everything, there is nothing to gain.
     mayWrite: read !== true && (write === true || write.length > 0),
     cwd,

@@ -237,6 +237,31 @@ Deno.test("spawnModule() resolves packages of node_modules beside a deno.json", 
   assertEquals(await project.deno("run", "-A", "main.ts"), "mappedpacked");
 });
 
+Deno.test("spawnModule() takes packages from node_modules if a configuration in denoArgs says so", async () => {
+  await using project = await Project.make({
+    "package.json": { name: "project" },
+    "node_modules/pack/package.json": { name: "pack" },
+    "node_modules/pack/index.js": `module.exports = "packed";`,
+    "main.ts": parent(`import.meta.resolve("./child.ts")`, {
+      options: `denoArgs: ["--config", "other.json"]`,
+    }),
+    "child.ts": child(
+      `const pack = await import("pack").catch(() => ({ default: "none" }));`,
+      "pack.default",
+    ),
+  });
+  for (
+    const [config, printed] of [
+      [{ nodeModulesDir: "manual" }, "packed"],
+      [{ nodeModulesDir: "none" }, "none"],
+      [{}, "none"],
+    ] as const
+  ) {
+    await project.write({ "other.json": config });
+    assertEquals(await project.deno("run", "-A", "main.ts"), printed);
+  }
+});
+
 Deno.test("spawnModule() resolves what its parent resolves in a member of a workspace", async () => {
   const files = {
     ...MAPPED,

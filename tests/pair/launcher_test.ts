@@ -69,7 +69,7 @@ Deno.test("spawnModule() looks for a module's files by the launcher", async () =
 
 Deno.test({
   name:
-    "spawnModule() counts the search for a module's files into connectTimeout",
+    "spawnModule() limits the search for a module's files by connectTimeout and signal",
   ignore: Deno.build.os === "windows",
   async fn() {
     await using root = await temporaryDirectory();
@@ -81,6 +81,9 @@ Deno.test({
       ConnectError,
       "its files were not found in 300 ms",
     );
+    const signal = AbortSignal.timeout(300);
+    const error = await assertRejects(() => spawnModule(module, { signal }));
+    assertEquals(error, signal.reason);
   },
 });
 

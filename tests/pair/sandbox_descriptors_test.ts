@@ -75,23 +75,26 @@ Deno.test(
 
 Deno.test("withoutInherited() names the descriptors that cannot be closed", () => {
   const inherited = [
-    { number: 3, what: "/var/log/app" },
-    { number: 14, what: "socket:[8417]" },
+    { number: 3, target: "/var/log/app" },
+    { number: 14, target: "socket:[8417]" },
   ];
-  const works = (shell: string) => shell === "/bin/sh";
+  const canStart = (shell: string) => shell === "/bin/sh";
   const error = assertThrows(
-    () => withoutInherited(["deno"], inherited, works),
+    () => withoutInherited(["deno"], inherited, canStart),
     Deno.errors.NotSupported,
   );
   assertStringIncludes(error.message, "3 (/var/log/app), 14 (socket:[8417])");
 
   const low = inherited.slice(0, 1);
-  assertEquals(withoutInherited(["deno"], low, works)[0], "/bin/sh");
+  assertEquals(withoutInherited(["deno"], low, canStart)[0], "/bin/sh");
   assertThrows(
     () => withoutInherited(["deno"], low, () => false),
     Deno.errors.NotSupported,
   );
-  assertEquals(withoutInherited(["deno", "run"], [], works), ["deno", "run"]);
+  assertEquals(withoutInherited(["deno", "run"], [], canStart), [
+    "deno",
+    "run",
+  ]);
   // Where they cannot be seen there may be none
   assertEquals(withoutInherited(["deno"], null, () => false), ["deno"]);
 });

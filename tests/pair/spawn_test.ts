@@ -463,18 +463,17 @@ test("spawn() leaves no listener behind when it cannot give the socket away", as
 test("spawn() leaves no child behind when it cannot remove the socket", async () => {
   await using stage = await Stage.set();
   const refusal = new Deno.errors.PermissionDenied("Permission denied");
-  const { remove } = Deno;
-  const refused: string[] = [];
-  using refusing = replace("remove", (path) => {
-    refused.push(String(path));
-    return Promise.reject(refusal);
-  });
+  using keeping = replace("removeSync", () => {});
+  using refusing = replace("remove", () => Promise.reject(refusal));
   const spawning = begin(python, { args: py("obey()"), ...stage });
   const puppet = await stage.puppet();
   await puppet.start("connect()");
   const error = await assertRejects(() => spawning);
   refusing[Symbol.dispose]();
+  keeping[Symbol.dispose]();
   assertStrictEquals(error, refusal);
   await puppet.ended();
-  for (const path of new Set(refused)) await remove(path, { recursive: true });
+  for (const name of await stage.entries()) {
+    await Deno.remove(`${stage.directory}/${name}`, { recursive: true });
+  }
 });
