@@ -54,7 +54,9 @@ export function bytes(
     borrows: borrow,
     serialize(message) {
       if (!(message instanceof Uint8Array)) {
-        throw new TypeError("Cannot send message: it is not a Uint8Array");
+        throw new TypeError(
+          "Cannot send message: it is not a Uint8Array, as bytes(), the default serialization, requires: set another one in the options, such as text() or json()",
+        );
       }
       return message;
     },
