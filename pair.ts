@@ -7,6 +7,21 @@
  *   socket.
  * - {@linkcode connectToParent}: the child's side.
  *
+ * @example
+ * ```ts
+ * import { text } from "@socketpair/socketpair/channel";
+ * import { spawnModule } from "@socketpair/socketpair/pair";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const child = await spawnModule(new URL("./child.ts", import.meta.resolve("@socketpair/socketpair")), {
+ *   serialization: text(),
+ *   stdout: "null",
+ * });
+ * await child.channel.send("taco cat");
+ * assertEquals(await child.channel.receive(), "tac ocat");
+ * assertEquals((await child.close()).code, 0);
+ * ```
+ *
  * @module
  */
 

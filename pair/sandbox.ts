@@ -17,7 +17,7 @@ import { withoutInherited } from "./inherited.ts";
 import { checkOptions as checkLaunch } from "./launch.ts";
 import { refuseLinks } from "./links.ts";
 import type { SpawnModuleOptions, SpawnOptions } from "./options.ts";
-import { absolutePath, isAbsence, isInside } from "./paths.ts";
+import { absolutePath, isFile } from "./paths.ts";
 import {
   type Grants,
   grantsEverything,
@@ -186,16 +186,10 @@ function requireFile(url: URL): void {
   if (url.protocol !== "file:") return;
   const path = fileURLToPath(url);
   // Avoid a permission prompt.
-  if (!isHeld({ name: "read", path })) return;
-  try {
-    Deno.statSync(path);
-  } catch (error) {
-    if (!isAbsence(error)) return;
-    throw new Deno.errors.NotFound(
-      `Cannot spawn module: there is no file ${path}`,
-      { cause: error },
-    );
-  }
+  if (!isHeld({ name: "read", path }) || isFile(path)) return;
+  throw new Deno.errors.NotFound(
+    `Cannot spawn module: there is no file ${path}`,
+  );
 }
 
 /** Plan the start of a module that may do everything: it is the main module itself. */
@@ -282,7 +276,7 @@ async function planSandbox(
   };
   if (wall !== undefined) {
     const files = await findFiles();
-    grants.read = withFiles(read, files);
+    grants.read = read === true || [...read, ...files];
     return {
       flags,
       grants,
@@ -316,7 +310,7 @@ async function planSandbox(
   });
   try {
     const files = await findFiles(own);
-    grants.read = withFiles(read, files);
+    grants.read = read === true || [...read, ...files];
   } catch (error) {
     await removeDenoDir(own);
     throw error;
@@ -328,16 +322,6 @@ async function planSandbox(
     main: mainOf(url, configuration.hint, options),
     dispose: () => removeDenoDir(own),
   };
-}
-
-/** Grant files, too, that are not granted yet. */
-function withFiles(
-  read: true | string[],
-  files: readonly string[],
-): true | string[] {
-  if (read === true) return read;
-  const isGranted = (file: string) => read.some((path) => isInside(file, path));
-  return [...read, ...files.filter((file) => !isGranted(file))];
 }
 
 /** The module that starts the other. */
@@ -366,12 +350,10 @@ function deadProxies(granted: string[] = []): Record<string, string> {
   const hosts = granted
     .filter((host) => !/^(unix|vsock):/.test(host))
     .map((host) => host.replace(/:\d+$/, "").replace(/^\*/, ""));
-  const variables = {
-    HTTP_PROXY: "http://127.0.0.1:0",
-    HTTPS_PROXY: "http://127.0.0.1:0",
-    ALL_PROXY: "http://127.0.0.1:0",
-    NO_PROXY: hosts.join(","),
-  };
+  const variables: Record<string, string> = { NO_PROXY: hosts.join(",") };
+  for (const name of ["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"]) {
+    variables[name] = "http://127.0.0.1:0";
+  }
   return Object.fromEntries(
     Object.entries(variables).flatMap(([name, value]) => [
       [name, value],
