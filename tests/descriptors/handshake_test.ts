@@ -8,6 +8,7 @@ import {
 } from "../../descriptors.ts";
 import { ConnectError } from "../../pair.ts";
 import { take } from "./files.ts";
+import { assertNoLeak } from "../leaks.ts";
 import { openCount } from "./libc.ts";
 import { denoPeer, ignore, missing, python, testPeer } from "./peers.ts";
 
@@ -45,7 +46,7 @@ function testSpawn(
       const args = ["-S", "-c", connecting + program];
       // Files that Deno loads on first use stay open.
       const first = await spawnWithDescriptors(command, {
-        args: ["-S", "-c", connecting + both],
+        args: ["-S", "-c", `${connecting}${both}channel.recv(1)`],
       });
       await first[Symbol.asyncDispose]();
 
@@ -53,7 +54,7 @@ function testSpawn(
       await fn((options) =>
         spawnWithDescriptors(command, { args, directory, ...options })
       );
-      assertEquals(openCount(), before);
+      await assertNoLeak(before, openCount);
       // Fails unless it is empty
       await Deno.remove(directory);
     },

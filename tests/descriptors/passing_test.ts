@@ -10,6 +10,7 @@ import {
   openSocket,
 } from "../../descriptors.ts";
 import { take, withFile } from "./files.ts";
+import { assertNoLeak } from "../leaks.ts";
 import { isCloseOnExec, isOpen, openCount, pipe } from "./libc.ts";
 import { peers, testPeer } from "./peers.ts";
 import { ask, hear, listenLocally, readToEnd } from "./sockets.ts";
@@ -166,7 +167,7 @@ for (const peer of peers) {
         })(),
       ]);
       assertEquals(await child.channel.receive(), theirs);
-      assertEquals(openCount(), ours);
+      await assertNoLeak(ours, openCount);
     },
   );
 }

@@ -1,4 +1,4 @@
-import { assertEquals } from "@std/assert";
+import { assertNoLeak } from "../leaks.ts";
 import { openCount } from "./libc.ts";
 import { ignore } from "./peers.ts";
 
@@ -9,7 +9,7 @@ export function test(name: string, fn: () => void | Promise<void>) {
     async fn() {
       const before = openCount();
       await fn();
-      assertEquals(openCount(), before);
+      await assertNoLeak(before, openCount);
     },
   });
 }

@@ -2,6 +2,7 @@ import { assertEquals, assertRejects } from "@std/assert";
 import { fileURLToPath } from "node:url";
 import { ConnectError, spawn } from "../../pair.ts";
 import { parents } from "./fixtures.ts";
+import { assertNoLeak, openDescriptors } from "../leaks.ts";
 import { py, python } from "./python.ts";
 import { Stage, test } from "./stage.ts";
 
@@ -75,8 +76,7 @@ test(
   "Child.close() leaves no descriptor open, whatever was done with the pipes",
   async () => {
     await using stage = await Stage.set();
-    const count = () => [...Deno.readDirSync("/proc/self/fd")].length;
-    const before = count();
+    const before = openDescriptors();
     for (let n = 0; n < 20; n++) {
       const child = await spawn(python, {
         args: py("connect(); print('x' * 10_000); receive()"),
@@ -89,24 +89,21 @@ test(
       if (n % 5 === 3) child.channel.abort();
       assertEquals((await child.close()).signal, null);
     }
-    assertEquals(count(), before);
+    await assertNoLeak(before);
   },
   Deno.build.os !== "linux",
 );
 
 test("spawn() that rejects leaves no descriptor of a pipe open", async () => {
   await using stage = await Stage.set();
-  const count = () => [...Deno.readDirSync("/proc/self/fd")].length;
-  const before = count();
+  const before = openDescriptors();
   for (const args of [["-c", "exit 1"], ["-c", "yes"]]) {
     await assertRejects(
       () => spawn("sh", { args, ...stage, ...everyPipe, connectTimeout: 200 }),
       ConnectError,
     );
   }
-  // Deno closes a pipe when the read that was pending has ended.
-  while (count() > before) await new Promise((resolve) => setTimeout(resolve));
-  assertEquals(count(), before);
+  await assertNoLeak(before);
 }, Deno.build.os !== "linux");
 
 for (const transport of ["unix", "tcp", "stdio"]) {

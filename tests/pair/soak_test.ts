@@ -7,6 +7,7 @@ import {
   spawn,
   type SpawnOptions,
 } from "../../pair.ts";
+import { assertNoLeak, openDescriptors } from "../leaks.ts";
 import { py, python } from "./python.ts";
 import { setVariable } from "./replace.ts";
 import { LONG, Stage } from "./stage.ts";
@@ -143,13 +144,8 @@ const outcomes: ((options: Options) => Promise<unknown>)[] = [
     }),
 ];
 
-interface Usage {
-  descriptors: number;
-  children: number;
-}
-
-async function usage(): Promise<Usage> {
-  const descriptors = await Array.fromAsync(Deno.readDir("/proc/self/fd"));
+/** Count the child processes of this process. */
+async function countChildren(): Promise<number> {
   let children = 0;
   for await (const { name } of Deno.readDir("/proc")) {
     if (!/^\d+$/.test(name)) continue;
@@ -168,7 +164,7 @@ async function usage(): Promise<Usage> {
       }
     }
   }
-  return { descriptors: descriptors.length, children };
+  return children;
 }
 
 Deno.test({
@@ -194,12 +190,14 @@ Deno.test({
     }
     // What is opened once, for the process
     await run(outcomes.length);
-    const before = await usage();
+    const before = openDescriptors();
+    const children = await countChildren();
     assertEquals(await stage.entries(), []);
     const end = next + SPAWNS;
     await Promise.all(Array.from({ length: AT_ONCE }, () => run(end)));
     assertEquals(await stage.entries(), []);
-    assertEquals(await usage(), before);
+    assertEquals(await countChildren(), children);
+    await assertNoLeak(before);
   },
 });
 

@@ -4,6 +4,7 @@ import { delimiter } from "../../framing.ts";
 import { type Child, spawn, spawnModule } from "../../pair.ts";
 import { fileURLToPath } from "node:url";
 import { runParent } from "./fixtures.ts";
+import { assertNoLeak, openDescriptors } from "../leaks.ts";
 import { py, python } from "./python.ts";
 import { noProcess, setVariable } from "./replace.ts";
 import { LONG, Stage, test } from "./stage.ts";
@@ -221,8 +222,7 @@ except BlockingIOError:
 });
 
 test("Child over stdio leaves no descriptor open", async () => {
-  const count = () => [...Deno.readDirSync("/proc/self/fd")].length;
-  const before = count();
+  const before = openDescriptors();
   for (let n = 0; n < 20; n++) {
     const child = await spawn("cat", { ...stdio, stderr: "piped" });
     await child.channel.send(new Uint8Array(10));
@@ -231,7 +231,7 @@ test("Child over stdio leaves no descriptor open", async () => {
     await child.close();
     await child.process.stderr.cancel();
   }
-  assertEquals(count(), before);
+  await assertNoLeak(before);
 }, Deno.build.os !== "linux");
 
 test("connectToParent() over stdio needs no permission", async () => {
