@@ -217,7 +217,7 @@ const ROWS: Record<string, Record<Way, Cell>> = {
     },
     worker: { says: "yes", shows: gives("bytes", "worker", true) },
     stdio: {
-      says: "yes, but you find message ends",
+      says: "yes, but you split the messages",
       shows: gives("bytes", "stdio", { success: true, stdout: "tacocat" }),
     },
     execa: {
