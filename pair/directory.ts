@@ -41,7 +41,7 @@ export async function makeDirectory(parent?: string): Promise<string> {
     directories.add(directory);
     return directory;
   } catch (error) {
-    if (made !== undefined) Deno.removeSync(made);
+    if (made !== undefined) removeSockets(made);
     if (parent !== undefined) throw withDirectoryContext(parent, error);
     if (error instanceof RangeError) return await makeDirectory("/tmp");
     const advice =

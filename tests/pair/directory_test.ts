@@ -11,7 +11,7 @@ import { text } from "../../channel.ts";
 import { socketPair, spawn, spawnModule } from "../../pair.ts";
 import { modules } from "./fixtures.ts";
 import { py, python } from "./python.ts";
-import { noProcess, setVariable } from "./replace.ts";
+import { noProcess, replace, setVariable } from "./replace.ts";
 import { begin, isRoot, Stage, test } from "./stage.ts";
 
 /** The bytes that a socket's path may have. */
@@ -233,6 +233,22 @@ test(
       assertStringIncludes(error.message, `"${directory}" can be written by`);
       assertEquals(await Array.fromAsync(Deno.readDir(directory)), []);
     }
+    // Also if somebody has replaced it already.
+    const { makeTempDir } = Deno;
+    let replaced = "";
+    {
+      using _ = replace("makeTempDir", async (options) => {
+        replaced = await makeTempDir(options);
+        await Deno.writeTextFile(`${replaced}/file`, "");
+        return replaced;
+      });
+      await assertRejects(
+        () => socketPair({ directory }),
+        Deno.errors.PermissionDenied,
+        "can be written by",
+      );
+    }
+    await Deno.remove(replaced, { recursive: true });
     // With the sticky bit only the owner of a file can replace it.
     await Deno.chmod(directory, 0o1777);
     for (const socket of await socketPair({ directory })) socket.close();
