@@ -104,6 +104,11 @@ const NOTES: readonly [RegExp, (module: ModuleStart) => string][] = [
         : 'set "nodeModulesDir": "manual" in deno.json and add the package with "deno add", or pass npmCache: true and wall: "bubblewrap"',
   ],
   [
+    /Requires import access|not found in cache/,
+    ({ specifier }) =>
+      `the sandbox downloads nothing: run "deno cache ${specifier}" first`,
+  ],
+  [
     /not a dependency|not prefixed with|--cached-only|--sloppy-imports/,
     ({ hint }) => hint,
   ],
@@ -120,10 +125,14 @@ async function load(module: ModuleStart) {
     await import(module.specifier);
   } catch (error) {
     if (error instanceof Error) {
-      const { message } = error;
+      // Imports need no permission, but have to be in Deno's cache.
+      const message = error.message
+        .replace(", run again with the --allow-import flag", "");
       const [, noteFor] = NOTES.find(([pattern]) => pattern.test(message)) ??
         [];
-      if (noteFor) error.message += `\n  note: ${noteFor(module)}`;
+      error.message = noteFor
+        ? `${message}\n  note: ${noteFor(module)}`
+        : message;
     }
     throw error;
   }

@@ -168,13 +168,15 @@ inEachWall(
   },
 );
 
-Deno.test("spawnModule() says what to grant to a module that imports what is not its code", async () => {
+Deno.test("spawnModule() says what to do for a module that imports what is not there or not its code", async () => {
   await using root = await temporaryDirectory();
   for (
     const [specifier, type, note] of [
       ["./data.txt", "text", `permissions: { read: ["..."] }`],
       ["../up.ts", "", `permissions: { read: ["..."] }`],
       ["npm:fast-check@^4", "", "npmCache: true"],
+      ["jsr:@taco/none@1", "", `run "deno cache file:`],
+      ["https://taco.invalid/a.ts", "", `run "deno cache file:`],
     ]
   ) {
     const attributes = type === "" ? "" : ` with { type: "${type}" }`;
@@ -188,6 +190,7 @@ Deno.test("spawnModule() says what to grant to a module that imports what is not
       Error,
     );
     assertStringIncludes(error.message, note ?? "");
+    assert(!error.message.includes("--allow-import"), error.message);
   }
 });
 
