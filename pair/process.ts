@@ -41,6 +41,15 @@ function killAll() {
   }
 }
 
+function exists(pid: number): boolean {
+  try {
+    Deno.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return error instanceof Deno.errors.PermissionDenied;
+  }
+}
+
 /** A process that was started as a child. */
 export class StartedProcess {
   readonly process: Deno.ChildProcess;
@@ -122,6 +131,8 @@ export class StartedProcess {
   /** Send a signal to the process, or to its group; 0 only looks whether there is one. */
   #signal(signal: Deno.Signal | 0) {
     if (this.#isGone) return;
+    // The system gives no process the number of a group that has a member.
+    if (this.hasExited && exists(this.pid)) return this.#forget();
     try {
       if (this.#isDetached) Deno.kill(-this.pid, signal);
       else if (signal !== 0) this.process.kill(signal);

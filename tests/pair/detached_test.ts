@@ -183,6 +183,28 @@ test("Child with detached is never signaled again once its group was found to be
   await child.close();
 });
 
+test("Child with detached is never signaled again once another process has its number", async () => {
+  await using stage = await Stage.set();
+  const child = await spawn(python, {
+    args: py("connect()\nif os.fork() == 0: obey()\nos._exit(0)"),
+    ...stage,
+    detached: true,
+  });
+  const puppet = await stage.puppet();
+  await child.status;
+  const { kill } = Deno;
+  {
+    // The system would let such a process exist only after the group has ended.
+    using _ = replace("kill", (pid, signal) => {
+      if (pid !== child.pid) throw new Error(`${signal} was sent to ${pid}`);
+    });
+    child.kill();
+    await child.close();
+  }
+  kill(puppet.pid, "SIGKILL");
+  await puppet.ended();
+});
+
 test("Child with detached is signaled while its group has a process", async () => {
   await using stage = await Stage.set();
   await using child = await spawn(python, {
