@@ -286,7 +286,7 @@ async function planSandbox(
         files: [...files, ...configuration.files],
         grants: granted,
         cwd,
-        // bwrap fails for another user who may not enter the cache.
+        // If another user cannot enter the cache, bwrap fails.
         cache: isForeign ? undefined : cache,
         cached: [...cached, compiledDirectory()],
       }),
