@@ -17,7 +17,7 @@ import { withoutInherited } from "./inherited.ts";
 import { checkOptions as checkLaunch } from "./launch.ts";
 import { refuseLinks } from "./links.ts";
 import type { SpawnModuleOptions, SpawnOptions } from "./options.ts";
-import { absolutePath, isFile } from "./paths.ts";
+import { absolutePath, isFile, isInside } from "./paths.ts";
 import {
   type Grants,
   grantsEverything,
@@ -276,7 +276,7 @@ async function planSandbox(
   };
   if (wall !== undefined) {
     const files = await findFiles();
-    grants.read = read === true || [...read, ...files];
+    grants.read = withFiles(read, files);
     return {
       flags,
       grants,
@@ -310,7 +310,7 @@ async function planSandbox(
   });
   try {
     const files = await findFiles(own);
-    grants.read = read === true || [...read, ...files];
+    grants.read = withFiles(read, files);
   } catch (error) {
     await removeDenoDir(own);
     throw error;
@@ -322,6 +322,13 @@ async function planSandbox(
     main: mainOf(url, configuration.hint, options),
     dispose: () => removeDenoDir(own),
   };
+}
+
+/** Grant the files that are not granted yet: one with a comma in its name cannot be. */
+function withFiles(read: true | string[], files: readonly string[]) {
+  if (read === true) return read;
+  const isGranted = (file: string) => read.some((path) => isInside(file, path));
+  return [...read, ...files.filter((file) => !isGranted(file))];
 }
 
 /** The module that starts the other. */

@@ -261,3 +261,13 @@ Deno.test("spawnModule() works in a parent with the least permissions", async ()
   );
   assertEquals(await tree(root.path), []);
 });
+
+test("spawnModule() runs a module with a comma in a name if its directory is granted", async () => {
+  await using root = await temporaryDirectory();
+  const module = await writeModule(root.path, {
+    "a,b.js": `export default "read";`,
+    "child.ts": sender(`import x from "./a,b.js";`, "x"),
+  });
+  const permissions = { read: [root.path] };
+  assertEquals(await hear(module, { permissions }), ["read"]);
+});
