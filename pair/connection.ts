@@ -43,7 +43,7 @@ export class ChildConnection implements Connection, Peer {
     setPeer(this, this);
   }
 
-  // The channel calls endReading() and endWriting(): nothing is added to each read and write.
+  // No promise is added to a read or write: the channel calls endReading() and endWriting().
 
   read(buffer: Uint8Array): Promise<number | null> {
     return this.#limit(this.#conn.read(buffer));
