@@ -212,10 +212,7 @@ export async function spawn<S extends AnySerialization = undefined>(
     ? listenTcp()
     : await listenUnix(options.directory);
   const { address, directory } = endpoint;
-  await using server = new HandshakeServer<Deno.Conn>(
-    endpoint,
-    hooks.argsFor !== undefined,
-  );
+  await using server = new HandshakeServer<Deno.Conn>(endpoint);
   const { token } = server;
   let attachment: Attachment | undefined;
   try {
@@ -237,7 +234,7 @@ export async function spawn<S extends AnySerialization = undefined>(
       await server.close();
       return child;
     } catch (error) {
-      await server.stop();
+      await server[Symbol.asyncDispose]();
       child?.channel.abort(error);
       addStderr(error, await started.abort(options));
       throw error;
@@ -258,8 +255,7 @@ async function start(
   const { commandOptions, explainStart, StartedProcess } = await loadParent();
   const settings = commandOptions(options, hooks, address, env);
   try {
-    const process = hooks.launch?.(command, settings) ??
-      new Deno.Command(command, settings).spawn();
+    const process = new Deno.Command(command, settings).spawn();
     log?.(`started child ${process.pid}`);
     return new StartedProcess(process, command, options, hooks);
   } catch (error) {

@@ -152,10 +152,6 @@ async function info(
     if (error instanceof RangeError) {
       throw new RangeError(`Cannot start module ${url}: it imports too much`);
     }
-    // The caller did not name a shell.
-    if (error instanceof Error) {
-      error.message = error.message.replaceAll(SH, Deno.execPath());
-    }
     throw error;
   }
 }

@@ -40,7 +40,7 @@ const HANDSHAKE_TIMEOUT = 5_000;
 /** How many connections may be without a token. */
 const MAX_HANDSHAKES = 64;
 
-/** How long they may take if there is another one, in ms; then all are dropped. */
+/** How long they may take if there is another one, in ms; then all but the expected are dropped. */
 const CROWDED_TIMEOUT = 100;
 
 /** How many dropped connections `ConnectError.strangers` has. */
@@ -63,16 +63,24 @@ export function equalTokens(a: Uint8Array, b: Uint8Array): boolean {
   return difference === 0;
 }
 
+/** Read until a buffer is full. */
+async function fill(conn: Deno.Conn, buffer: Uint8Array, from = 0) {
+  for (let length = from; length < buffer.length;) {
+    const read = await conn.read(buffer.subarray(length));
+    if (read === null) {
+      throw new Error(`it closed after ${length} bytes of ${TOKEN_LENGTH}`);
+    }
+    length += read;
+  }
+}
+
 /** Read a reason to its end, as one line that is safe to print. */
 async function readReason(conn: Deno.Conn): Promise<string> {
   const bytes = new Uint8Array(MAX_REASON_LENGTH);
-  let length = 0;
-  while (length < bytes.length) {
-    const read = await conn.read(bytes.subarray(length));
-    if (read === null) break;
-    length += read;
-  }
-  return new TextDecoder().decode(bytes.subarray(0, length))
+  // The rest stays zero.
+  await fill(conn, bytes).catch(() => {});
+  return new TextDecoder().decode(bytes)
+    .replace(/\0+$/, "")
     .replace(ANSI_COLOR, "")
     .replace(/\s+/g, " ")
     .replace(/[\p{Cc}\p{Cf}]/gu, "\uFFFD")
@@ -87,42 +95,35 @@ export interface Endpoint<Conn = Deno.Conn, At extends Address = Address> {
   readonly directory?: string;
 }
 
-/** A connection that has not sent the whole token. */
-interface Handshake {
-  readonly timer: ReturnType<typeof setTimeout>;
-  /** Whether it has sent all digits but the last, and they are right. */
-  isExpected: boolean;
-}
-
 /** Accepts connections, and admits the first one that sends the token. */
 export class HandshakeServer<Conn extends Deno.Conn = Deno.Conn>
   implements AsyncDisposable {
   readonly token = newToken();
   /** Resolves to the connection that sent the token. */
   readonly admitted: Promise<Conn>;
+  /** Why other connections were dropped; at most 1000. */
+  readonly strangers: Error[] = [];
   readonly #endpoint: Endpoint<Conn>;
-  readonly #isForModule: boolean;
   readonly #marker = newToken();
-  readonly #strangers: Error[] = [];
   readonly #admitted = Promise.withResolvers<Conn>();
-  readonly #handshakes = new Map<Conn, Handshake>();
+  /** Connections without a token, the oldest first, and when each is dropped. */
+  readonly #handshakes = new Map<Conn, ReturnType<typeof setTimeout>>();
+  /** The connection that has sent all digits but the last. */
+  #expected: Conn | undefined;
+  /** Resolves when the handshake of that connection has ended, to the reason that it sent. */
+  readonly #reason = Promise.withResolvers<string | undefined>();
   readonly #accepting: Promise<void>;
   #conn: Conn | undefined;
   #isTaken = false;
-  #stopping: Promise<readonly Error[]> | undefined;
   #closing: Promise<void> | undefined;
-  /** Why the module was not started; pending from 63 correct digits to the end of the handshake. */
-  #reason: PromiseWithResolvers<string | undefined> | undefined;
 
-  /** @param isForModule Whether the child is a module, which may send a reason. */
-  constructor(endpoint: Endpoint<Conn>, isForModule = false) {
+  constructor(endpoint: Endpoint<Conn>) {
     this.#endpoint = endpoint;
-    this.#isForModule = isForModule;
     this.admitted = markHandled(this.#admitted.promise);
     this.#accepting = this.#accept().catch(this.#admitted.reject);
   }
 
-  /** Keep the admitted connection, which {@linkcode stop} would close. */
+  /** Keep the admitted connection, which {@linkcode close} would close. */
   take(): void {
     this.#isTaken = true;
   }
@@ -147,30 +148,22 @@ export class HandshakeServer<Conn extends Deno.Conn = Deno.Conn>
 
   /** Resolves to the reason why the module of a child that has exited was not started. */
   async reason(): Promise<string | undefined> {
-    if (this.#reason) return await within(REASON_TIMEOUT, this.#reason.promise);
+    if (!this.#expected) return;
+    return await within(REASON_TIMEOUT, this.#reason.promise);
   }
 
-  /** Accept no more, and drop all connections but the one that was taken: returns why. */
-  stop(): Promise<readonly Error[]> {
-    return this.#stopping ??= this.#stop();
-  }
-
-  async #stop() {
-    this.#endpoint.listener.close();
-    await this.#accepting;
-    this.#dropAll("the wait was over before it sent the token");
-    if (!this.#isTaken) this.#conn?.close();
-    return this.#strangers;
-  }
-
-  /** Stop, and remove the directory. */
+  /** Drop all connections but the one that was taken, and remove the directory. */
   close(): Promise<void> {
     return this.#closing ??= this.#close();
   }
 
   async #close() {
-    await this.stop();
-    const { directory } = this.#endpoint;
+    const { listener, directory } = this.#endpoint;
+    listener.close();
+    await this.#accepting;
+    this.#dropAll("the wait was over before it sent the token");
+    if (this.#expected) this.#drop(this.#expected, "the wait was over");
+    if (!this.#isTaken) this.#conn?.close();
     if (directory !== undefined) await removeDirectory(directory);
   }
 
@@ -184,7 +177,7 @@ export class HandshakeServer<Conn extends Deno.Conn = Deno.Conn>
     for await (const conn of this.#endpoint.listener) {
       if (this.#handshakes.size >= MAX_HANDSHAKES) {
         await within(CROWDED_TIMEOUT);
-        this.#dropAll("too many connections were waiting", true);
+        this.#dropAll("too many connections were waiting");
       }
       void this.#handshake(conn);
     }
@@ -193,34 +186,28 @@ export class HandshakeServer<Conn extends Deno.Conn = Deno.Conn>
   async #handshake(conn: Conn) {
     const late = `no token came in ${HANDSHAKE_TIMEOUT} ms`;
     const timer = setTimeout(() => this.#drop(conn, late), HANDSHAKE_TIMEOUT);
-    const handshake = { timer, isExpected: false };
-    this.#handshakes.set(conn, handshake);
+    this.#handshakes.set(conn, timer);
     const encoder = new TextEncoder();
     const token = encoder.encode(this.token);
     const digits = new Uint8Array(TOKEN_LENGTH);
     try {
-      for (let length = 0; length < TOKEN_LENGTH;) {
-        const read = await conn.read(digits.subarray(length));
-        if (read === null) {
-          throw new Error(`it closed after ${length} bytes of ${TOKEN_LENGTH}`);
-        }
-        length += read;
-        if (isTokenStart(digits.subarray(0, length), token)) {
-          handshake.isExpected = true;
-          clearTimeout(timer);
-          if (this.#isForModule) this.#reason ??= Promise.withResolvers();
-        }
+      const most = digits.subarray(0, -1);
+      await fill(conn, most);
+      if (equalTokens(most, token.subarray(0, -1))) {
+        clearTimeout(timer);
+        this.#expected ??= conn;
       }
+      await fill(conn, digits, most.length);
       if (equalTokens(digits, token)) {
         // A second connection with the token is a stranger, too.
         if (this.#conn) throw new Error("the child is connected");
         if (this.#end(conn)) this.#admitted.resolve(this.#conn = conn);
       } else if (equalTokens(digits, encoder.encode(this.#marker))) {
         if (this.#end(conn)) conn.close();
+      } else if (conn === this.#expected && digits.at(-1) === REASON_MARK) {
+        this.#reason.resolve(await readReason(conn));
+        if (this.#end(conn)) conn.close();
       } else {
-        if (handshake.isExpected && digits.at(-1) === REASON_MARK) {
-          this.#reason?.resolve(await readReason(conn));
-        }
         throw new Error("its token was wrong");
       }
     } catch (error) {
@@ -230,34 +217,25 @@ export class HandshakeServer<Conn extends Deno.Conn = Deno.Conn>
 
   /** End a handshake. Returns whether it was pending. */
   #end(conn: Conn): boolean {
-    clearTimeout(this.#handshakes.get(conn)?.timer);
+    clearTimeout(this.#handshakes.get(conn));
     return this.#handshakes.delete(conn);
   }
 
-  #drop(conn: Conn, why: string) {
-    const isExpected = this.#handshakes.get(conn)?.isExpected;
-    if (!this.#end(conn)) return;
-    conn.close();
-    // A module that failed to load is no stranger.
-    if (isExpected && this.#reason) return this.#reason.resolve(undefined);
-    const error = new Error(`Dropped connection: ${why}`);
-    log?.(`stranger: ${error.message}`);
-    this.#strangers.push(error);
-    if (this.#strangers.length > MAX_STRANGERS) this.#strangers.shift();
-  }
-
-  #dropAll(why: string, keepsExpected = false) {
-    for (const [conn, { isExpected }] of this.#handshakes) {
-      if (!(keepsExpected && isExpected)) this.#drop(conn, why);
+  #dropAll(why: string) {
+    for (const conn of this.#handshakes.keys()) {
+      if (conn !== this.#expected) this.#drop(conn, why);
     }
   }
-}
 
-/** Whether these are all digits of a token but the last, alone or with the mark of a reason. */
-function isTokenStart(digits: Uint8Array, token: Uint8Array): boolean {
-  const length = TOKEN_LENGTH - 1;
-  return (digits.length === length || digits[length] === REASON_MARK) &&
-    equalTokens(digits.subarray(0, length), token.subarray(0, length));
+  #drop(conn: Conn, why: string) {
+    if (!this.#end(conn)) return;
+    conn.close();
+    if (conn === this.#expected) this.#reason.resolve(undefined);
+    const error = new Error(`Dropped connection: ${why}`);
+    log?.(`stranger: ${error.message}`);
+    this.strangers.push(error);
+    if (this.strangers.length > MAX_STRANGERS) this.strangers.shift();
+  }
 }
 
 /**
@@ -321,11 +299,10 @@ export async function waitForConnection(
     else if (!outcome || status?.success) {
       message += ": does it call connectToParent()?";
     }
-    const strangers = await server.stop();
-    throw new ConnectError(message, {
-      strangers,
-      status: outcome && status,
-    });
+    // Another error while closing is less important.
+    await server[Symbol.asyncDispose]();
+    const { strangers } = server;
+    throw new ConnectError(message, { strangers, status: outcome && status });
   } finally {
     over.abort();
     signal?.removeEventListener("abort", onAbort);

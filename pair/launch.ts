@@ -33,11 +33,8 @@ export interface LaunchHooks {
    * no address if the channel is its standard input and output.
    */
   argsFor?(address?: Address): string[];
-  /** Start the process in place of `Deno.Command`. */
-  launch?(
-    command: string | URL,
-    options: Deno.CommandOptions,
-  ): Deno.ChildProcess;
+  /** Change how the process takes signals and exits. */
+  wrap?(process: Deno.ChildProcess): Deno.ChildProcess;
   /** Remove what was made for the child: called when it has exited, and if the start fails. */
   dispose?: (() => Promise<void>) | undefined;
 }
@@ -139,8 +136,10 @@ export function commandOptions(
 ): Deno.CommandOptions {
   const { cwd, uid, gid, clearEnv = false, stdin, stdout, stderr } = options;
   const isChannel = options.transport === "stdio";
-  // The output of a module is copied.
-  const output = module === undefined ? "inherit" : "piped";
+  // The output of a module is copied or discarded. It doesn't get the null device, because a
+  // module of root could change its mode, owner and times.
+  const piped = (how: typeof stdin) =>
+    module === undefined || how === "inherit" ? how : "piped";
   // Those of a child that has not connected are not for its own children.
   const own = [PATH_VARIABLE, PORT_VARIABLE, TOKEN_VARIABLE]
     .filter((variable) => !clearEnv && environment(variable) !== undefined);
@@ -153,9 +152,9 @@ export function commandOptions(
       ...(log && { [DEBUG_VARIABLE]: "1" }),
     },
     clearEnv,
-    stdin: isChannel ? "piped" : stdin ?? "null",
-    stdout: isChannel ? "piped" : stdout ?? output,
-    stderr: stderr ?? output,
+    stdin: isChannel ? "piped" : piped(stdin) ?? "null",
+    stdout: isChannel ? "piped" : piped(stdout) ?? "inherit",
+    stderr: piped(stderr) ?? "inherit",
     detached: options.detached ?? false,
     ...(cwd !== undefined && { cwd }),
     ...(uid !== undefined && { uid }),

@@ -66,7 +66,7 @@ export class StartedProcess {
   isAsked = false;
   readonly #shortName: string;
   readonly #isDetached: boolean;
-  readonly #stderr: LineCopy | undefined;
+  #stderr: LineCopy | undefined;
   readonly #signals = new Set<Deno.Signal>();
   /** Whether signals reach nobody. The number may then belong to another process or group. */
   #isGone = false;
@@ -79,7 +79,7 @@ export class StartedProcess {
     options: PipeOptions & { detached?: boolean | undefined },
     hooks: LaunchHooks,
   ) {
-    this.process = process;
+    this.process = hooks.wrap?.(process) ?? process;
     this.#isDetached = options.detached ?? false;
     const { module } = hooks;
     const isData = module?.startsWith("data:");
@@ -88,22 +88,14 @@ export class StartedProcess {
       : `module ${isData ? "data:..." : module}`;
     this.#shortName = this.name.replace(/[?#].*$/, "")
       .replace(/^(module )?.*[\\/]/, "$1");
-    this.exited = process.status.then(
+    this.exited = this.process.status.then(
       (status) => this.#onExit(describeStatus(status), status),
       (error) => this.#onExit(messageOf(error)),
     );
-    // The output of a module is copied, as far as the options do not say what it is.
-    const isCopied = (how?: string) => module !== undefined && !how;
-    const isStdoutCopied = isCopied(options.stdout) &&
-      options.transport !== "stdio";
-    if (isCopied(options.stderr)) {
-      this.#stderr = new LineCopy(process.stderr, Deno.stderr, this.exited);
-    }
+    const copies = module === undefined ? [] : this.#copyOutput(options);
     this.finished = markHandled(Promise.all([
       this.exited.then(() => hooks.dispose?.()),
-      isStdoutCopied &&
-      new LineCopy(process.stdout, Deno.stdout, this.exited).ended,
-      this.#stderr?.ended,
+      ...copies.map((copy) => copy.ended),
     ]));
     if (processes.size === 0) addEventListener("unload", killAll);
     processes.add(this);
@@ -111,6 +103,26 @@ export class StartedProcess {
 
   get pid(): number {
     return this.process.pid;
+  }
+
+  /** Copy or discard the output of a module, as far as it is not the caller's. */
+  #copyOutput(options: PipeOptions): LineCopy[] {
+    const { process, exited } = this;
+    const copies: LineCopy[] = [];
+    const isChannel = options.transport === "stdio";
+    if (!isChannel && (options.stdin ?? "null") === "null") {
+      markHandled(process.stdin.close());
+    }
+    for (const name of ["stdout", "stderr"] as const) {
+      if (name === "stdout" && isChannel) continue;
+      const how = options[name];
+      if (how !== undefined && how !== "null") continue;
+      const sink = how ? undefined : Deno[name];
+      const copy = new LineCopy(process[name], sink, exited);
+      copies.push(copy);
+      if (name === "stderr" && sink) this.#stderr = copy;
+    }
+    return copies;
   }
 
   #onExit(how: string, status?: Deno.CommandStatus) {

@@ -104,24 +104,7 @@ export async function planModule<S extends AnySerialization>(
         program.main,
         ...args,
       ],
-      launch(_command, processOptions) {
-        const settings = {
-          ...processOptions,
-          detached: options.detached ?? false,
-        };
-        try {
-          const process = isTrusted
-            ? new Deno.Command(command, settings).spawn()
-            : startWithPipes(command, settings);
-          return isWalled ? seeThrough(process) : process;
-        } catch (error) {
-          // The caller did not name a shell.
-          if (error instanceof Error) {
-            error.message = error.message.replaceAll(command, words[0] ?? "");
-          }
-          throw error;
-        }
-      },
+      ...isWalled && { wrap: seeThrough },
       dispose: program.dispose,
     },
   };
@@ -145,32 +128,6 @@ function checkOptions(
       'Cannot use transport: "tcp" with a wall: the child has a network of its own: use "unix"',
     );
   }
-}
-
-/**
- * Start a process with pipes in place of `"null"`, which would give it the device itself: a module
- * of root could change the mode, owner and times of that.
- */
-function startWithPipes(
-  command: string,
-  options: Deno.CommandOptions,
-): Deno.ChildProcess {
-  const { stdin, stdout, stderr } = options;
-  const pipe = (stream: Deno.CommandOptions["stdin"]) =>
-    stream === "null" ? "piped" : stream ?? "inherit";
-  const process = new Deno.Command(command, {
-    ...options,
-    stdin: pipe(stdin),
-    stdout: pipe(stdout),
-    stderr: pipe(stderr),
-  }).spawn();
-  const ends = [
-    ...stdin === "null" ? [process.stdin.close()] : [],
-    ...stdout === "null" ? [process.stdout.pipeTo(new WritableStream())] : [],
-    ...stderr === "null" ? [process.stderr.pipeTo(new WritableStream())] : [],
-  ];
-  for (const end of ends) end.catch(() => {});
-  return process;
 }
 
 function resolveSpecifier(specifier: string | URL): URL {

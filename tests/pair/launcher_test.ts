@@ -115,11 +115,3 @@ Deno.test("spawnModule() rejects if there is no such launcher", async () => {
   );
   assert(error instanceof NotFound || error instanceof ConnectError);
 });
-
-Deno.test("spawnModule() names no shell that its caller has not named", async () => {
-  await using root = await temporaryDirectory();
-  const module = await writeModule(root.path, { "child.ts": "" });
-  const cwd = `${root.path}/none`;
-  const error = await assertRejects(() => spawnModule(module, { cwd }));
-  assertStringIncludes(String(error), Deno.execPath());
-});
