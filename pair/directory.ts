@@ -21,7 +21,8 @@ const directories = new Set<string>();
 /**
  * Make a directory that only this user can enter, and return its real path.
  *
- * @param parent Where; if that is not named and its path is too long, in `/tmp`.
+ * @param parent Where; by default in the system's temporary directory, or in `/tmp` if the path of
+ * that is too long.
  */
 export async function makeDirectory(parent?: string): Promise<string> {
   let dir = parent ?? temporaryDirectory();
@@ -42,20 +43,20 @@ export async function makeDirectory(parent?: string): Promise<string> {
     return directory;
   } catch (error) {
     if (made !== undefined) removeSockets(made);
-    if (parent !== undefined) throw withDirectoryContext(parent, error);
-    if (error instanceof RangeError) return await makeDirectory("/tmp");
-    const advice =
-      ": set TMPDIR, or the option directory, to one where this user may write";
-    throw withDirectoryContext(dir, error, advice);
+    if (parent === undefined && error instanceof RangeError) {
+      return await makeDirectory("/tmp");
+    }
+    const advice = parent === undefined
+      ? ": set TMPDIR, or the option directory, to one where this user may write"
+      : "";
+    throw withDirectoryContext(parent ?? dir, error, advice);
   }
 }
 
 /** The system's temporary directory, if this process may know. One that is not UTF-8 has no name. */
 function temporaryDirectory(): string | undefined {
-  const variable = "TMPDIR";
-  return isHeld({ name: "env", variable })
-    ? environment(variable) || "/tmp"
-    : undefined;
+  if (!isHeld({ name: "env", variable: "TMPDIR" })) return;
+  return environment("TMPDIR") || "/tmp";
 }
 
 /**
@@ -93,26 +94,24 @@ function checkOwners(
   { isForOthers }: { isForOthers: boolean },
 ) {
   const { uid: ownUid } = Deno.statSync(directory);
-  const trusted = [0, ownUid];
-  if (isHeld({ name: "read", path: "/" })) {
-    trusted.push(Deno.statSync("/").uid);
-  }
+  const isReadable = (path: string) => isHeld({ name: "read", path });
+  const rootUid = isReadable("/") ? Deno.statSync("/").uid : 0;
   for (let path = directory; path !== "/";) {
     path = parentOf(path);
     // Avoid a permission prompt.
-    if (!isForOthers && !isHeld({ name: "read", path })) return;
+    if (!isForOthers && !isReadable(path)) return;
     const { uid, gid, mode } = Deno.statSync(path);
     if (mode === null) return;
     // A group of the user's own number has no other member.
-    const canGroupWrite = mode & GROUP_WRITES &&
-      (isForOthers || gid !== ownUid);
-    const isOpen = (canGroupWrite || mode & ALL_WRITE) && !(mode & STICKY);
-    const isForeign = !trusted.includes(uid);
-    if (!isOpen && !isForeign) continue;
+    const isOpen = mode & ALL_WRITE ||
+      mode & GROUP_WRITES && (isForOthers || gid !== ownUid);
+    const isForeign = ![0, ownUid, rootUid].includes(uid);
+    if (!isForeign && (!isOpen || mode & STICKY)) continue;
+    const how = isForeign
+      ? `belongs to user ${uid}`
+      : "can be written by others";
     throw new Deno.errors.PermissionDenied(
-      isForeign
-        ? `"${path}" belongs to user ${uid}, who could replace what is there`
-        : `"${path}" can be written by others, who could replace what is there`,
+      `"${path}" ${how}, who could replace what is there`,
     );
   }
 }

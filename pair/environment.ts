@@ -26,9 +26,9 @@ const LEAST_VERSION = "2.9.6";
 
 /** Throw unless this is a version of Deno in which this layer works. */
 export function requireDeno(doing: string): void {
-  const version = isDeno ? Deno.version.deno : undefined;
   const needs = `Cannot ${doing}: needs Deno ${LEAST_VERSION} or later`;
-  if (version === undefined) throw new Error(`${needs}, and this is not Deno`);
+  if (!isDeno) throw new Error(`${needs}, and this is not Deno`);
+  const version = Deno.version.deno;
   if (numberOf(version) >= numberOf(LEAST_VERSION)) return;
   throw new Deno.errors.NotSupported(`${needs}, this is ${version}`);
 }
@@ -123,10 +123,9 @@ function isPendingConnection(value: unknown): value is PendingConnection {
 
 export async function connect(address: Address): Promise<Deno.Conn> {
   if ("path" in address) {
-    return await Deno.connect({ transport: "unix", path: address.path });
+    return await Deno.connect({ transport: "unix", ...address });
   }
-  const { port } = address;
-  const conn = await Deno.connect({ hostname: "127.0.0.1", port });
+  const conn = await Deno.connect({ hostname: "127.0.0.1", ...address });
   conn.setNoDelay();
   return conn;
 }
@@ -154,13 +153,9 @@ export function takeAddress(): { address: Address; token: string } {
   const path = takeVariable(PATH_VARIABLE);
   const port = takeVariable(PORT_VARIABLE);
   const token = takeVariable(TOKEN_VARIABLE);
-  if (token === undefined || (path ?? port) === undefined) {
-    throw nothingLeft();
-  }
-  return {
-    address: path === undefined ? { port: Number(port) } : { path },
-    token,
-  };
+  const address = path ? { path } : port ? { port: Number(port) } : undefined;
+  if (!token || !address) throw nothingLeft();
+  return { address, token };
 }
 
 /** The error of a process that is not a child, or has connected before. */
@@ -175,7 +170,7 @@ function takeVariable(name: string): string | undefined {
   try {
     const value = Deno.env.get(name);
     if (value !== undefined) Deno.env.delete(name);
-    return value || undefined;
+    return value;
   } catch (error) {
     // Undefined in a Worker, to which no connection is handed over.
     const main: string | undefined = Deno.mainModule;

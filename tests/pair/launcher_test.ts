@@ -1,9 +1,4 @@
-import {
-  assert,
-  assertEquals,
-  assertRejects,
-  assertStringIncludes,
-} from "@std/assert";
+import { assert, assertEquals, assertRejects } from "@std/assert";
 import { text } from "../../channel.ts";
 import { ConnectError, spawnModule } from "../../pair.ts";
 import { hear, sender, temporaryDirectory, writeModule } from "./sandbox.ts";
