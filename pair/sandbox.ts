@@ -80,9 +80,7 @@ export async function planModule<S extends AnySerialization>(
       ...options,
       ...isWalled && { clearEnv: true },
       env: {
-        ...isWalled && !options.clearEnv && visible(
-          grants.env === true ? ["*"] : grants.env,
-        ),
+        ...isWalled && !options.clearEnv && visible(grants.env),
         ...options.env,
         ...program.env,
       },

@@ -29,7 +29,10 @@ const MEMORY = "/dev/shm";
 const MEMORY_SIZE = 64 * 1024 * 1024;
 const CACHE = `${MEMORY}/deno`;
 
-/** Whether the child has its own there: a grant opens that, and not what the system has. */
+/** What precedes the path of a Unix socket in a grant of `net`. */
+const UNIX = "unix:";
+
+/** Whether the child has files of its own there, which a grant doesn't replace. */
 function isOwn(path: string): boolean {
   return isInside(path, "/proc") ||
     isInside(path, "/dev") && !path.startsWith(`${MEMORY}/`);
@@ -76,33 +79,32 @@ export async function makeWall(
 ): Promise<(address?: Address) => string[]> {
   const { libraries } = await findWall();
   const directory = absolutePath(cwd instanceof URL ? fileURLToPath(cwd) : cwd);
-  const net = grants.net ?? [];
-  const hosts = net === true || net.some((host) => !host.startsWith("unix:"));
-  const sockets = net === true ? [] : net
-    .filter((host) => host.startsWith("unix:"))
-    .map((host) => host.slice("unix:".length));
-  const writable = grants.write === true ? ["/"] : grants.write ?? [];
+  const pathsOf = (grant: true | string[] = []) =>
+    grant === true ? ["/"] : grant;
+  const hosts = grants.net === true ? [""] : grants.net ?? [];
+  const sockets = hosts.filter((host) => host.startsWith(UNIX));
+  const writable = pathsOf(grants.write);
   const links = cache === undefined ? [] : cached;
   const places = [
     ...files,
-    ...sockets,
-    ...grants.read === true ? ["/"] : grants.read ?? [],
+    ...sockets.map((host) => host.slice(UNIX.length)),
+    ...pathsOf(grants.read),
     ...links.map((name) => `${cache}/${name}`),
   ];
   for (const path of new Set([...places, ...writable])) {
     requirePlace(path, writable);
   }
-  const readable = [...libraries, ...hosts ? NETWORK : [], ...places];
-  const granted = [...readable, ...writable];
-  // What lies in another place is there with it: what may be written, in what may be written.
-  const isThere = (path: string) =>
-    granted.some((other) =>
+  const hasNetwork = hosts.length > sockets.length;
+  const readable = [...libraries, ...hasNetwork ? NETWORK : [], ...places];
+  const granted = new Set([...readable, ...writable]);
+  // A path in another one is there with it, but one to write to only in another one to write to.
+  const isCovered = (path: string) =>
+    [...writable.includes(path) ? writable : granted].some((other) =>
       other !== path && isInside(path, other) && !isOwn(other) &&
-      !(other === "/" && path.startsWith(`${MEMORY}/`)) &&
-      (writable.includes(other) || !writable.includes(path))
+      !(other === "/" && path.startsWith(`${MEMORY}/`))
     );
-  const binds = [...new Set(granted)]
-    .filter((path) => !isOwn(path) && !isThere(path))
+  const binds = [...granted]
+    .filter((path) => !isOwn(path) && !isCovered(path))
     .toSorted((a, b) => a.length - b.length)
     .map((path) => {
       const how = writable.includes(path) ? "--bind" : "--ro-bind-try";
@@ -110,7 +112,7 @@ export async function makeWall(
     });
   const words = [
     ...UNSHARE,
-    ...hosts ? ["--share-net"] : [],
+    ...hasNetwork ? ["--share-net"] : [],
     ...binds.filter(([, path]) => path === "/").flat(),
     ...["--proc", "/proc"],
     ...["--remount-ro", "/proc"],
@@ -118,30 +120,30 @@ export async function makeWall(
     ...["--size", String(MEMORY_SIZE), "--tmpfs", MEMORY],
     ...binds.filter(([, path]) => path !== "/").flat(),
     ...["--dir", CACHE],
-    // A link, so that what lies where the module may write is resolved behind the wall.
-    ...links.flatMap((name) => [
-      "--symlink",
-      `${cache}/${name}`,
-      `${CACHE}/${name}`,
-    ]),
-    ...links.includes("npm") ? [] : ["--symlink", NOWHERE, `${CACHE}/npm`],
+    // Links, so that what lies where the module may write is resolved behind the wall.
+    ...links.flatMap((name) => symlink(name, `${cache}/${name}`)),
+    ...links.includes("npm") ? [] : symlink("npm", NOWHERE),
     ...["--setenv", "TMPDIR", MEMORY],
     ...["--setenv", "DENO_DIR", CACHE],
     ...["--dir", directory],
     ...["--chdir", directory],
   ];
-  return (address) => {
-    const socket = address !== undefined && "path" in address
-      ? dirname(address.path)
-      : undefined;
-    return [
-      ...words,
-      ...socket === undefined ? [] : ["--ro-bind", socket, socket],
-      ...["--remount-ro", "/dev"],
-      ...writable.includes("/") ? [] : ["--remount-ro", "/"],
-      "--",
-    ];
-  };
+  return (address) => [
+    ...words,
+    ...address && "path" in address ? bindDirectory(address.path) : [],
+    ...["--remount-ro", "/dev"],
+    ...writable.includes("/") ? [] : ["--remount-ro", "/"],
+    "--",
+  ];
+}
+
+/** A link in the child's cache. */
+function symlink(name: string, target: string): string[] {
+  return ["--symlink", target, `${CACHE}/${name}`];
+}
+
+function bindDirectory(path: string): string[] {
+  return ["--ro-bind", dirname(path), dirname(path)];
 }
 
 /**
@@ -287,18 +289,18 @@ const VISIBLE = ["PATH", "NO_COLOR", "DENO_TLS_CA_STORE"];
  * @param granted Names; one with `*` stands for all that begin so.
  */
 export function visible(
-  granted: readonly string[] = [],
+  granted: true | string[] = [],
 ): Record<string, string> {
-  const names = [...VISIBLE, ...granted].flatMap((name) =>
-    name.endsWith("*") && isHeld({ name: "env" })
-      ? Object.keys(Deno.env.toObject())
-        .filter((other) => other.startsWith(name.slice(0, -1)))
-      : [name]
-  );
-  return Object.fromEntries(
-    names.flatMap((name) => {
-      const value = environment(name);
-      return value === undefined ? [] : [[name, value]];
-    }),
-  );
+  const names = granted === true ? ["*"] : [...VISIBLE, ...granted];
+  const isGranted = (variable: string) =>
+    names.some((name) =>
+      name.endsWith("*")
+        ? variable.startsWith(name.slice(0, -1))
+        : variable === name
+    );
+  const variables = isHeld({ name: "env" })
+    ? Object.keys(Deno.env.toObject()).filter(isGranted)
+    : names;
+  const values = variables.map((name) => [name, environment(name)]);
+  return Object.fromEntries(values.filter(([, value]) => value !== undefined));
 }
