@@ -4,7 +4,7 @@ import { dirname, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { isHeld } from "./environment.ts";
 import { ConnectError } from "./errors.ts";
-import { canRun, SH } from "./inherited.ts";
+import { canRun } from "./inherited.ts";
 import { outputOf } from "./output.ts";
 import { isAbsence, isInside } from "./paths.ts";
 
@@ -16,6 +16,8 @@ const DATA = /^(?!.*\/\.).*\.json$/;
 
 /** Bytes of output, at most. */
 const MAX_OUTPUT = 8 * 1024 * 1024;
+
+const SH = "/bin/sh";
 
 /** Limits a program to 512 MiB, where the system can. */
 const LIMIT = 'ulimit -S -d 524288 2>/dev/null; ulimit -S -c 0; exec "$0" "$@"';

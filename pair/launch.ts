@@ -8,6 +8,7 @@ import {
   environment,
   isHeld,
   log,
+  messageOf,
   PATH_VARIABLE,
   PORT_VARIABLE,
   TOKEN_VARIABLE,
@@ -19,7 +20,7 @@ type Options = SpawnOptions<AnySerialization>;
 const DEFAULT_CONNECT_TIMEOUT = 30_000;
 const DEFAULT_GRACE_PERIOD = 5_000;
 
-/** The longest delay of a timer in ms. */
+/** The longest delay of a timer, in ms. */
 const MAX_DELAY = 2 ** 31 - 1;
 
 /** How other files and the layer above take part while `spawn()` starts a child. */
@@ -98,20 +99,7 @@ export function checkOptions<O extends Options>(options: O) {
       "Cannot spawn detached child: signals to its process group require --allow-run in full",
     );
   }
-  if (options.cwd === undefined) requireCurrentDirectory();
   return { ...options, connectTimeout, gracePeriod, transport };
-}
-
-function requireCurrentDirectory() {
-  try {
-    Deno.cwd();
-  } catch (error) {
-    // A path that is not UTF-8 does no harm.
-    if (!(error instanceof Deno.errors.NotFound)) return;
-    throw new Deno.errors.NotFound(
-      "Cannot start child: the current directory no longer exists: set the option cwd",
-    );
-  }
 }
 
 /** The variables that tell a child where to connect. */
@@ -162,24 +150,12 @@ export function commandOptions(
   };
 }
 
-/** What to do about an error of the system. */
-const ADVICE: Readonly<Record<string, string>> = {
-  2: "if it is there, the program that its first line names is not (does that line end in CRLF?)", // ENOENT
-  7: "shorten args and env, and send long data as messages", // E2BIG
-  11: "too many processes run: end some, or raise ulimit -u", // EAGAIN
-  26: "another process has it open for writing", // ETXTBSY
-};
-
-/** Say in an error of `Deno.Command` what to do about it. */
+/** Say in an error of `Deno.Command` what to do if the command is a module: ENOEXEC, EACCES. */
 export function explainStart(error: unknown, command: string | URL): unknown {
-  if (!(error instanceof Error)) return error;
-  const [, code = ""] = /\(os error (\d+)\)/.exec(error.message) ?? [];
-  // ENOEXEC, EACCES
-  const isModule = ["8", "13"].includes(code) &&
-    /\.[cm]?[jt]sx?$/.test(String(command));
-  const advice = isModule ? "to run a module, use spawnModule()" : ADVICE[code];
-  // A name without a slash is looked for in PATH, and is missing there.
-  const isMissing = code === "2" && !String(command).includes("/");
-  if (advice && !isMissing) error.message += `: ${advice}`;
+  const isModule = /\.[cm]?[jt]sx?$/.test(String(command)) &&
+    /\(os error (8|13)\)/.test(messageOf(error));
+  if (isModule && error instanceof Error) {
+    error.message += ": to run a module, use spawnModule()";
+  }
   return error;
 }

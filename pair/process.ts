@@ -3,8 +3,6 @@
  *
  * A detached child is a process group, which may outlive it. The system reuses the number of a
  * group that has ended, so a group that was once not found is never signaled again.
- *
- * @module
  */
 
 import { type Failure, markHandled } from "../channel/waiting.ts";
@@ -82,10 +80,9 @@ export class StartedProcess {
     this.process = hooks.wrap?.(process) ?? process;
     this.#isDetached = options.detached ?? false;
     const { module } = hooks;
-    const isData = module?.startsWith("data:");
     this.name = module === undefined
       ? String(command)
-      : `module ${isData ? "data:..." : module}`;
+      : `module ${module.replace(/^data:[^]*/, "data:...")}`;
     this.#shortName = this.name.replace(/[?#].*$/, "")
       .replace(/^(module )?.*[\\/]/, "$1");
     this.exited = this.process.status.then(
@@ -108,21 +105,19 @@ export class StartedProcess {
   /** Copy or discard the output of a module, as far as it is not the caller's. */
   #copyOutput(options: PipeOptions): LineCopy[] {
     const { process, exited } = this;
-    const copies: LineCopy[] = [];
     const isChannel = options.transport === "stdio";
+    const copy = (name: "stdout" | "stderr") => {
+      const how = options[name];
+      if (how === "piped" || how === "inherit") return [];
+      const sink = how === "null" ? undefined : Deno[name];
+      return [new LineCopy(process[name], sink, exited)];
+    };
     if (!isChannel && (options.stdin ?? "null") === "null") {
       markHandled(process.stdin.close());
     }
-    for (const name of ["stdout", "stderr"] as const) {
-      if (name === "stdout" && isChannel) continue;
-      const how = options[name];
-      if (how !== undefined && how !== "null") continue;
-      const sink = how ? undefined : Deno[name];
-      const copy = new LineCopy(process[name], sink, exited);
-      copies.push(copy);
-      if (name === "stderr" && sink) this.#stderr = copy;
-    }
-    return copies;
+    const stderr = copy("stderr");
+    if (options.stderr === undefined) [this.#stderr] = stderr;
+    return [...stderr, ...isChannel ? [] : copy("stdout")];
   }
 
   #onExit(how: string, status?: Deno.CommandStatus) {
