@@ -91,16 +91,15 @@ export async function socketPair(
       "Cannot make socket pair: Deno has no Unix sockets on Windows",
     );
   }
-  const { HandshakeServer } = await loadParent();
+  const parent = await loadParent();
   const endpoint = await listenUnix(options.directory);
-  await using server = new HandshakeServer(endpoint);
+  await using server = new parent.HandshakeServer(endpoint);
   let right;
   const left = await Deno.connect({ transport: "unix", ...endpoint.address });
   try {
     await writeToken(left, server.token);
     right = await server.admitted;
-    server.take();
-    await server.close();
+    await server.close(right);
     return [left, right];
   } catch (error) {
     left.close();
@@ -110,11 +109,11 @@ export async function socketPair(
 }
 
 async function listenUnix(
-  parent: string | undefined,
+  place: string | undefined,
 ): Promise<Endpoint<Deno.UnixConn, { path: string }>> {
   const { makeDirectory, removeDirectory, socketPath, withDirectoryContext } =
     await loadParent();
-  const directory = await makeDirectory(parent);
+  const directory = await makeDirectory(place);
   const path = socketPath(directory);
   try {
     const listener = Deno.listen({ transport: "unix", path });
@@ -184,24 +183,14 @@ export async function spawn<S extends AnySerialization = undefined>(
   options: SpawnOptions<S> = {},
 ): Promise<Child<Received<S>, Sent<S>>> {
   requireDeno("start child");
-  const {
-    addStderr,
-    checkOptions,
-    ConnectedChild,
-    connectionVariables,
-    HandshakeServer,
-    hooksOf,
-    letIn,
-    pipeConnection,
-    waitForConnection,
-  } = await loadParent();
-  const hooks = hooksOf(options);
-  const checked = checkOptions(options);
+  const parent = await loadParent();
+  const hooks = parent.hooksOf(options);
+  const checked = parent.checkOptions(options);
   if (checked.transport === "stdio") {
     const started = await start(command, checked, hooks);
-    const conn = pipeConnection(started.process);
+    const conn = parent.pipeConnection(started.process);
     try {
-      return new ConnectedChild(started, conn, checked);
+      return new parent.ConnectedChild(started, conn, checked);
     } catch (error) {
       conn.close();
       await started.abort({ stderr: options.stderr });
@@ -212,31 +201,30 @@ export async function spawn<S extends AnySerialization = undefined>(
     ? listenTcp()
     : await listenUnix(options.directory);
   const { address, directory } = endpoint;
-  await using server = new HandshakeServer<Deno.Conn>(endpoint);
+  await using server = new parent.HandshakeServer<Deno.Conn>(endpoint);
   const { token } = server;
   let attachment: Attachment | undefined;
   try {
     if (directory !== undefined) {
       attachment = hooks.attach?.({ directory, token });
-      await letIn(directory, options);
+      await parent.letIn(directory, options);
     }
     const started = await start(command, checked, hooks, address, {
-      ...connectionVariables(address, token),
+      ...parent.connectionVariables(address, token),
       ...attachment?.env,
     });
     let child: ConnectedChild<S> | undefined;
     try {
       const waiting = { ...checked, attachment };
-      const conn = await waitForConnection(started, server, waiting);
-      child = new ConnectedChild(started, conn, checked);
+      const conn = await parent.waitForConnection(started, server, waiting);
+      child = new parent.ConnectedChild(started, conn, checked);
       log?.(`child ${child.pid} connected`);
-      server.take();
-      await server.close();
+      await server.close(conn);
       return child;
     } catch (error) {
       await server[Symbol.asyncDispose]();
       child?.channel.abort(error);
-      addStderr(error, await started.abort(options));
+      parent.addStderr(error, await started.abort(options));
       throw error;
     }
   } finally {
@@ -325,17 +313,17 @@ export async function spawnModule<S extends AnySerialization = undefined>(
   }
 }
 
-let parent: typeof import("./pair/parent.ts") | undefined;
-let sandbox: typeof import("./pair/sandbox.ts") | undefined;
+let parentPart: typeof import("./pair/parent.ts") | undefined;
+let sandboxPart: typeof import("./pair/sandbox.ts") | undefined;
 
-async function loadParent(): Promise<typeof import("./pair/parent.ts")> {
-  if (parent === undefined) requireDescriptor();
-  return parent ??= await import("./pair/parent.ts");
+async function loadParent() {
+  if (parentPart === undefined) requireDescriptor();
+  return parentPart ??= await import("./pair/parent.ts");
 }
 
-async function loadSandbox(): Promise<typeof import("./pair/sandbox.ts")> {
-  if (sandbox === undefined) requireDescriptor();
-  return sandbox ??= await import("./pair/sandbox.ts");
+async function loadSandbox() {
+  if (sandboxPart === undefined) requireDescriptor();
+  return sandboxPart ??= await import("./pair/sandbox.ts");
 }
 
 /**

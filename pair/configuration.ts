@@ -126,15 +126,7 @@ function origin(): string | undefined {
   // Undefined in a Worker, which knows only its own.
   const main: string | undefined = Deno.mainModule;
   const href = main ?? globalThis.location.href;
-  if (href.startsWith("file:")) {
-    try {
-      return fileURLToPath(href);
-    } catch {
-      throw new TypeError(
-        `Cannot look for configuration: the path in ${href} is not UTF-8`,
-      );
-    }
-  }
+  if (href.startsWith("file:")) return fileURLToPath(href);
   // Deno uses none for such a main module. In a Worker of such, what it uses is unknown.
   return main === undefined ? absolutePath("worker") : undefined;
 }

@@ -114,18 +114,12 @@ export class HandshakeServer<Conn extends Deno.Conn = Deno.Conn>
   readonly #reason = Promise.withResolvers<string | undefined>();
   readonly #accepting: Promise<void>;
   #conn: Conn | undefined;
-  #isTaken = false;
   #closing: Promise<void> | undefined;
 
   constructor(endpoint: Endpoint<Conn>) {
     this.#endpoint = endpoint;
     this.admitted = markHandled(this.#admitted.promise);
     this.#accepting = this.#accept().catch(this.#admitted.reject);
-  }
-
-  /** Keep the admitted connection, which {@linkcode close} would close. */
-  take(): void {
-    this.#isTaken = true;
   }
 
   /** Resolves when every token that was sent before this call has been looked at. */
@@ -152,18 +146,18 @@ export class HandshakeServer<Conn extends Deno.Conn = Deno.Conn>
     return await within(REASON_TIMEOUT, this.#reason.promise);
   }
 
-  /** Drop all connections but the one that was taken, and remove the directory. */
-  close(): Promise<void> {
-    return this.#closing ??= this.#close();
+  /** Drop all connections but one that was admitted, and remove the directory. */
+  close(kept?: Conn): Promise<void> {
+    return this.#closing ??= this.#close(kept);
   }
 
-  async #close() {
+  async #close(kept?: Conn) {
     const { listener, directory } = this.#endpoint;
     listener.close();
     await this.#accepting;
     this.#dropAll("the wait was over before it sent the token");
     if (this.#expected) this.#drop(this.#expected, "the wait was over");
-    if (!this.#isTaken) this.#conn?.close();
+    if (!kept) this.#conn?.close();
     if (directory !== undefined) await removeDirectory(directory);
   }
 
@@ -260,16 +254,15 @@ export async function waitForConnection(
   if (signal?.aborted) onAbort();
   const attached = attachment?.connected(over.signal) ?? Promise.resolve();
   const exited = markHandled(started.exited.then(async () => {
-    if (over.signal.aborted) return "exited";
+    if (over.signal.aborted) return null;
     // It may have connected before it exited.
     await server.acceptBacklog();
     // The attachment looks once more, and then stops.
     over.abort();
     const isAttached = await attached.then(() => true, () => false);
-    const hasExited = Promise.resolve("exited" as const);
     return isAttached
-      ? await Promise.race([server.admitted, hasExited])
-      : "exited";
+      ? await Promise.race([server.admitted, Promise.resolve(null)])
+      : null;
   }));
   const connected = markHandled(
     Promise.all([server.admitted, attached]).then(([conn]) => conn, (error) => {
@@ -279,30 +272,32 @@ export async function waitForConnection(
     }),
   );
   try {
-    const outcome = await within<Deno.Conn | "exited">(
+    const conn = await within<Deno.Conn | null>(
       connectTimeout,
       connected,
       exited,
       aborted.promise,
     );
-    if (typeof outcome === "object") return outcome;
+    if (conn) return conn;
     const { name, pid, status } = started;
-    let message = `Cannot start ${name} (child ${pid}): `;
-    if (outcome === undefined) {
-      message += `it did not connect in ${connectTimeout} ms`;
-    } else {
-      const how = status ? ` with ${describeStatus(status)}` : "";
-      message += `it exited${how} before it connected`;
-    }
-    const reason = outcome && await server.reason();
-    if (reason !== undefined) message += `: ${reason}`;
-    else if (!outcome || status?.success) {
-      message += ": does it call connectToParent()?";
-    }
+    const reason = conn === null && await server.reason();
+    const how = conn === undefined
+      ? `did not connect in ${connectTimeout} ms`
+      : `exited${
+        status ? ` with ${describeStatus(status)}` : ""
+      } before it connected`;
+    const why = reason ||
+      (conn === undefined || status?.success) &&
+        "does it call connectToParent()?";
     // Another error while closing is less important.
     await server[Symbol.asyncDispose]();
-    const { strangers } = server;
-    throw new ConnectError(message, { strangers, status: outcome && status });
+    throw new ConnectError(
+      `Cannot start ${name} (child ${pid}): it ${how}${why ? `: ${why}` : ""}`,
+      {
+        strangers: server.strangers,
+        status: conn === null ? status : undefined,
+      },
+    );
   } finally {
     over.abort();
     signal?.removeEventListener("abort", onAbort);

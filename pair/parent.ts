@@ -3,23 +3,10 @@
  * takes a child 5 ms of processor time, and a sandboxed one, for which Deno compiles it anew, 20.
  */
 
-export { ConnectedChild } from "./child.ts";
-export {
-  letIn,
-  makeDirectory,
-  removeDirectory,
-  socketPath,
-  withDirectoryContext,
-} from "./directory.ts";
-export { addStderr } from "./errors.ts";
-export { HandshakeServer, waitForConnection } from "./handshake.ts";
-export {
-  checkOptions,
-  commandOptions,
-  connectionVariables,
-  explainStart,
-  hooksOf,
-  withHooks,
-} from "./launch.ts";
-export { pipeConnection } from "./pipes.ts";
-export { StartedProcess } from "./process.ts";
+export * from "./child.ts";
+export * from "./directory.ts";
+export * from "./errors.ts";
+export * from "./handshake.ts";
+export * from "./launch.ts";
+export * from "./pipes.ts";
+export * from "./process.ts";
