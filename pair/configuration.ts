@@ -5,7 +5,6 @@ import { fileURLToPath } from "node:url";
 import { environment, isHeld } from "./environment.ts";
 import { absolutePath, isFile } from "./paths.ts";
 
-/** How `deno run` gets the configuration. */
 export interface Configuration {
   readonly flags: readonly string[];
   /** What an error adds if a specifier cannot be resolved. */
@@ -14,7 +13,6 @@ export interface Configuration {
   readonly files: readonly string[];
 }
 
-/** A file that configures Deno, and the object in it. */
 interface Source {
   readonly path: string;
   readonly contents: Record<string, unknown>;

@@ -8,7 +8,7 @@ import { END_WAIT, limitReads, within } from "./waiting.ts";
 
 const BUFFER_LENGTH = 65_536;
 
-/** The part of a child process that its connection asks. */
+/** The part of a child process that its connection uses. */
 export type Exit = Pick<StartedProcess, "exited" | "isAsked" | "failure">;
 
 /**

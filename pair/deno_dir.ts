@@ -5,7 +5,6 @@ import { environment, isHeld, log, messageOf } from "./environment.ts";
 import { outputOf } from "./output.ts";
 import { absolutePath, isInside, realPathOf } from "./paths.ts";
 
-/** What a module can have of the parent's cache. */
 export interface CacheOptions {
   /** The parent's cache. */
   readonly cache: string | undefined;
@@ -25,9 +24,8 @@ export const NOWHERE = "none";
 /**
  * Make an empty `DENO_DIR`.
  *
- * Deno opens what lies in its cache without a check of permissions, and writes there. Paths below
- * its `npm`, which it makes if it is missing, lead anywhere (`%2F..`). So a link to nowhere is in
- * its place: the kernel resolves no path below it.
+ * Deno checks no permission for what lies in its cache, and paths below its `npm` lead anywhere
+ * (`%2F..`). So a link to nowhere is in its place: the kernel resolves no path below it.
  *
  * @throws {Deno.errors.NotCapable} If the module could reach it.
  */
@@ -75,11 +73,7 @@ async function link(target: string, path: string): Promise<void> {
   throw new Error(`Cannot link Deno's cache: ${stderr.trim()}`);
 }
 
-/**
- * The path of Deno's cache, as far as this process knows.
- *
- * @param env Variables in place of those of this process.
- */
+/** The path of Deno's cache, as far as this process knows. */
 export function denoDir(env: Record<string, string> = {}): string | undefined {
   const variable = (name: string) => env[name] ?? environment(name);
   const own = variable("DENO_DIR");

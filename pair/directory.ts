@@ -5,17 +5,14 @@ import { environment, isHeld } from "./environment.ts";
 /** Bytes that `sockaddr_un.sun_path` holds before its final zero byte. */
 const MAX_PATH_LENGTH = globalThis.Deno?.build.os === "linux" ? 107 : 103;
 
-/** Bits of a mode: the group, and everybody, may write. */
+/** Bits of a mode. In a sticky directory only the owner of a file may replace it. */
 const GROUP_WRITES = 0o020;
 const ALL_WRITE = 0o002;
-
-/** Bit of a mode: in this directory only the owner of a file may replace it. */
 const STICKY = 0o1000;
 
 /** Names that a directory's sockets have: the channel's, and the one for descriptors. */
 const SOCKET_NAMES = ["s", "d"];
 
-/** Directories that are in use. */
 const directories = new Set<string>();
 
 /**
@@ -60,8 +57,7 @@ function temporaryDirectory(): string | undefined {
 }
 
 /**
- * Let another user connect to the sockets in a directory. The sockets are given to that user, the
- * directory is not, and no other user can act there before.
+ * Give the sockets in a directory, but not the directory itself, to another user.
  *
  * @throws {Deno.errors.PermissionDenied} If a group could replace the directory.
  */
@@ -120,11 +116,7 @@ function parentOf(path: string): string {
   return path.slice(0, path.lastIndexOf("/")) || "/";
 }
 
-/**
- * Remove a directory and all that a child may have put in it.
- *
- * @throws {Error} What the system says, if it cannot be removed.
- */
+/** Remove a directory and all that a child may have put in it. */
 export async function removeDirectory(directory: string): Promise<void> {
   // To remove anything else takes a free descriptor.
   removeSockets(directory);
@@ -171,7 +163,6 @@ function checkLength(parent: string) {
   );
 }
 
-/** Say in an error what was being done. */
 export function withDirectoryContext(
   directory: string | undefined,
   error: unknown,

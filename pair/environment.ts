@@ -1,9 +1,4 @@
-/**
- * The environment of a process, and how a child connects to the parent that it names: the child's
- * half of the handshake (`handshake.ts`).
- *
- * @module
- */
+/** The environment, and the child's half of the handshake (`handshake.ts`). */
 
 import type { Connection } from "../channel.ts";
 
@@ -57,7 +52,7 @@ export function isHeld(descriptor: Deno.PermissionDescriptor): boolean {
   return state === "granted" && !partial;
 }
 
-/** Whether this process or the system has run out of descriptors: EMFILE, ENFILE. */
+/** Whether an error is EMFILE or ENFILE. */
 export function isOutOfDescriptors(error: unknown): boolean {
   return /\(os error 2[34]\)/.test(messageOf(error));
 }
@@ -130,7 +125,6 @@ export async function connect(address: Address): Promise<Deno.Conn> {
   return conn;
 }
 
-/** Write a part of the token. */
 export async function writeToken(
   conn: Pick<Connection, "write">,
   part: string,
@@ -139,7 +133,6 @@ export async function writeToken(
   await writeAll(conn, Uint8Array.from(part, (digit) => digit.charCodeAt(0)));
 }
 
-/** Write all bytes. */
 export async function writeAll(
   conn: Pick<Connection, "write">,
   bytes: Uint8Array,

@@ -11,7 +11,7 @@ import { isAbsence, isInside } from "./paths.ts";
 /** The names of code. Deno also loads a file of any other name as TypeScript, `.env` for example. */
 const CODE = /\.([mc]?[jt]s|[jt]sx|wasm)$/;
 
-/** JSON files, as a path from the module's directory: no name in it begins with a dot. */
+/** JSON files, relative to the module's directory: no name begins with a dot. */
 const DATA = /^(?!.*\/\.).*\.json$/;
 
 /** Bytes of output, at most. */
@@ -24,14 +24,12 @@ const LIMIT = 'ulimit -S -d 524288 2>/dev/null; ulimit -S -c 0; exec "$0" "$@"';
 
 /** How to run `deno info`. */
 export interface GraphOptions {
-  /** The configuration. */
   readonly flags: readonly string[];
   readonly cwd: string | URL | undefined;
   /** Variables besides those of this process; with them no host can be reached. */
   readonly env: Record<string, string>;
-  readonly denoDir: string | undefined;
-  /** Whether that is the child's own, and empty. */
-  readonly isOwn: boolean;
+  /** The child's own cache, if it has one: what Deno stores of the graph is for the child. */
+  readonly cache: string | undefined;
   /** The first words of the command. */
   readonly launcher: readonly string[];
   /** In ms. */
@@ -42,9 +40,8 @@ export interface GraphOptions {
 interface Graph {
   /** Code in the module's directory. */
   readonly code: readonly string[];
-  /** All local files that Deno read. */
+  /** All local files that Deno read, and their state. */
   readonly files: readonly string[];
-  /** The state of these files. */
   readonly stamp: string | undefined;
   /** Files of Deno's cache, by name: without them a child takes 35 ms more to start. */
   readonly analysis: ReadonlyMap<string, Uint8Array>;
@@ -57,13 +54,11 @@ const MAX_GRAPHS = 32;
 
 /**
  * Find the files of a module's graph that are code or JSON by name, and lie in its directory or
- * below.
+ * below. Other files are left out, because the module would choose them
+ * (`import env from "./.env" with { type: "text" }`).
  *
- * Other files are left out: the module, which is not trusted, would choose them
- * (`import env from "./.env" with { type: "text" }`). It also chooses what Deno reads here: a
- * device, a pipe, millions of imports. So the launcher and the time limit of the child apply.
- *
- * The graph is kept until one of its files changes.
+ * It also chooses what Deno reads here: a device, a pipe, millions of imports. So the launcher and
+ * the time limit of the child apply. The graph is kept until one of its files changes.
  *
  * @throws {ConnectError} If this takes longer than the child may take to connect.
  * @throws {RangeError} If the graph is too large.
@@ -72,12 +67,12 @@ export async function findCode(
   url: URL,
   options: GraphOptions,
 ): Promise<readonly string[]> {
-  const { flags, cwd, env, denoDir, isOwn } = options;
+  const { flags, cwd, env, cache } = options;
   const key = JSON.stringify([url.href, flags, String(cwd), env]);
   const known = graphs.get(key);
   if (known?.stamp !== undefined && known.stamp === stampOf(known.files)) {
-    for (const [name, bytes] of isOwn ? known.analysis : []) {
-      await Deno.writeFile(`${denoDir}/${name}`, bytes);
+    for (const [name, bytes] of cache ? known.analysis : []) {
+      await Deno.writeFile(`${cache}/${name}`, bytes);
     }
     return known.code;
   }
@@ -105,14 +100,14 @@ async function askDeno(url: URL, options: GraphOptions): Promise<Graph> {
     code: [...code],
     files: [...files],
     stamp: isWhole ? stampOf([...files]) : undefined,
-    analysis: await storedAnalysis(options),
+    analysis: await analysisIn(options.cache),
   };
 }
 
 /** The output of `deno info`; an empty object if it fails. */
 async function info(
   url: URL,
-  { flags, cwd, env, denoDir, launcher, timeout, signal }: GraphOptions,
+  { flags, cwd, env, cache, launcher, timeout, signal }: GraphOptions,
 ): Promise<string> {
   const [command = "", ...args] = [
     ...launcher,
@@ -131,7 +126,7 @@ async function info(
       args,
       env: {
         ...env,
-        ...denoDir !== undefined && { DENO_DIR: denoDir },
+        ...cache !== undefined && { DENO_DIR: cache },
         NO_COLOR: "1",
         OTEL_DENO: "false",
         DENO_CACHE_DB_MODE: "memory",
@@ -165,22 +160,23 @@ function isCodeIn(directory: string, path: string): boolean {
   const rest = path.slice(directory.length);
   if (!CODE.test(path) && !DATA.test(rest)) return false;
   try {
-    return Deno.statSync(path).isFile &&
+    // No link, not even one that leads nowhere today.
+    return Deno.lstatSync(path).isFile &&
       Deno.realPathSync(path) === `${Deno.realPathSync(directory)}${rest}`;
   } catch (error) {
     return isAbsence(error);
   }
 }
 
-/** What Deno has stored of a graph in the cache of the first child. */
-async function storedAnalysis(
-  { denoDir, isOwn }: GraphOptions,
+/** What Deno has stored of a graph in an empty cache. */
+async function analysisIn(
+  cache: string | undefined,
 ): Promise<ReadonlyMap<string, Uint8Array>> {
   const analysis = new Map<string, Uint8Array>();
-  if (denoDir === undefined || !isOwn) return analysis;
-  for await (const { name } of Deno.readDir(denoDir)) {
+  if (cache === undefined) return analysis;
+  for await (const { name } of Deno.readDir(cache)) {
     if (!/^(dep|node)_analysis.*(?<!-shm)$/.test(name)) continue;
-    analysis.set(name, await Deno.readFile(`${denoDir}/${name}`));
+    analysis.set(name, await Deno.readFile(`${cache}/${name}`));
   }
   return analysis;
 }

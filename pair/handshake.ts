@@ -1,17 +1,13 @@
 /**
- * The parent's half of the handshake: the child connects and writes the token, 64 hexadecimal
- * digits. The parent admits the connection that does so, and no other.
+ * The parent's half of the handshake: it admits the connection that writes the token, 64
+ * hexadecimal digits.
  *
  * - A child in the sandbox connects before its module is loaded, and then gives up the permission
- *   to connect. It writes 63 digits; `connectToParent()` writes the last one, which may take as
- *   long as the module takes to load. If such a connection closes, the module failed to load.
- * - If the module cannot be started, the child writes `!` in place of the last digit, then the
- *   reason, as UTF-8, and closes.
- * - A child may connect, write the token and exit before the parent has accepted its connection.
- *   Connections are accepted in their order. So when the child has exited, the parent connects to
- *   itself and writes a marker: when that has arrived, so has every token written before.
- *
- * @module
+ *   to connect. It writes 63 digits; `connectToParent()` writes the last one. If the module cannot
+ *   be started, the child writes `!` in its place, then the reason, as UTF-8, and closes.
+ * - A child may exit before the parent has accepted its connection. Connections are accepted in
+ *   their order, so the parent then connects to itself and writes a marker: when that has arrived,
+ *   so has every token written before.
  */
 
 import { markHandled } from "../channel/waiting.ts";

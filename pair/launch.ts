@@ -1,4 +1,4 @@
-/** What is needed to start a child: checks, its environment, and errors that say what to do. */
+/** What is needed to start a child. */
 
 import type { AnySerialization } from "../channel.ts";
 import { checkLimits } from "../channel/message_writer.ts";

@@ -116,18 +116,17 @@ export interface ConnectOptions<S extends AnySerialization = undefined>
   /**
    * `"stdio"` if the parent called {@linkcode spawn} with it: the channel is the standard input
    * and output of this process. From then on `console`, `Deno.stdout` and `process.stdout` write
-   * to standard error.
-   *
-   * A worker's `console` and a program that inherits descriptor 1 still write into the channel. To
-   * prevent that, let the shell move it, `3<&0 4>&1 </dev/null >&2`, and name `descriptors`. Then
-   * the parent also notices `closeWrite()` at once, and not only when this process ends.
+   * to standard error. Workers and programs that this process starts still write into the channel,
+   * unless `descriptors` is set.
    *
    * @default {the socket that the environment names}
    */
   transport?: "stdio" | undefined;
   /**
    * With `transport: "stdio"`, the descriptors to read from and to write to: pipes or sockets,
-   * which the channel owns from then on. Without descriptor 1, standard output is left as it is.
+   * which the channel owns from then on. For example, a shell moves them with
+   * `3<&0 4>&1 </dev/null >&2`. The parent then notices `closeWrite()` at once, and not only when
+   * this process ends.
    *
    * @default {[0, 1]}
    */
@@ -150,16 +149,15 @@ export interface SpawnModuleOptions<S extends AnySerialization = undefined>
    */
   stdout?: "piped" | "inherit" | "null" | undefined;
   /**
-   * Standard error of the child: as {@linkcode SpawnModuleOptions.stdout}.
+   * Standard error of the child, like `stdout`.
    *
    * @default {copied}
    */
   stderr?: "piped" | "inherit" | "null" | undefined;
   /**
    * What the child may do besides using its socket and reading its own code and JSON: the files in
-   * its directory or below that it imports by literal specifiers. A file that it reads while it
-   * runs, imports as text or bytes, or by a computed specifier, or starts as a Worker, has to be
-   * granted by `read`.
+   * its directory or below that it imports by literal specifiers. Other files have to be granted by
+   * `read`.
    *
    * `"inherit"` passes on each kind of permission that the parent holds in full. Directories that
    * are granted may hold no symbolic link that leads out or up. Without a wall, `read` and `write`
@@ -170,9 +168,9 @@ export interface SpawnModuleOptions<S extends AnySerialization = undefined>
   permissions?: Deno.PermissionOptions | undefined;
   /**
    * Put the module behind a second wall, made by the system: Linux, with bubblewrap 0.8 or later
-   * installed. No files exist there but Deno, what the module is loaded with and may read or write,
-   * its socket, and 64 MiB of memory; no other process, no network unless `net` grants some. Of
-   * the environment only what `env` or `permissions.env` names is there.
+   * installed. Only these exist there: Deno, the files that the module is loaded with or may use,
+   * its socket, 64 MiB of memory, the network if `net` grants some, and the variables that `env` or
+   * `permissions.env` names.
    *
    * @default {none: Deno's permissions alone}
    */
@@ -186,9 +184,8 @@ export interface SpawnModuleOptions<S extends AnySerialization = undefined>
    */
   npmCache?: boolean | undefined;
   /**
-   * A command and its arguments that come before `deno`'s: a program that sets something for its
-   * process and then becomes the one that its last arguments name, such as
-   * `["prlimit", "--cpu=10"]`, `["nice"]` or `["systemd-run", "--user", "--scope"]`. It also starts
+   * A command and its arguments that come before `deno`'s: a program that becomes the one that its
+   * last arguments name, such as `["prlimit", "--cpu=10"]` or `["nice"]`. It also starts
    * `deno info`, which finds the module's files, and must not print to standard output.
    *
    * @default {[]}
@@ -196,9 +193,8 @@ export interface SpawnModuleOptions<S extends AnySerialization = undefined>
   launcher?: string[] | undefined;
   /**
    * Further flags for `deno run`. A `--config` or `--no-config` replaces the parent's configuration,
-   * the nearest `deno.json` or `package.json` above its main module. A configuration that a flag
-   * has given to the parent is invisible to it: repeat it here. Grant permissions by
-   * `permissions`: a bare `--allow-read` here is of no effect.
+   * the nearest `deno.json` or `package.json` above its main module. If a flag gave the parent its
+   * configuration, repeat that flag here. Use `permissions` to grant permissions.
    *
    * @default {[]}
    */

@@ -1,11 +1,6 @@
 /**
  * The pipes that are the standard streams of a child: a channel over them, output that is copied
  * line by line, and pipes that nobody uses.
- *
- * A module that inherits the terminal can read what is typed there, and a log file it can
- * truncate, without any permission. Of a pipe it has only the end that it writes to.
- *
- * @module
  */
 
 import type { AnySerialization, Connection } from "../channel.ts";
@@ -27,7 +22,6 @@ const RETRY_DELAY = 10;
 // deno-lint-ignore no-control-regex -- a color begins with one
 export const ANSI_COLOR = /\x1b\[[0-9;]*m/g;
 
-/** What the standard streams of a child are. */
 export type PipeOptions = Pick<
   SpawnOptions<AnySerialization>,
   "stdin" | "stdout" | "stderr" | "transport"
@@ -72,8 +66,7 @@ export function pipeConnection(
 }
 
 /**
- * Close the standard input of a child, and read and discard its output, as far as they are piped
- * and nobody uses them.
+ * Close the standard input of a child and discard its output, if they are piped and not locked.
  *
  * @returns A function that closes the output, which another process may hold open, and resolves
  * when all are closed.
@@ -100,7 +93,6 @@ export function emptyPipes(
   };
 }
 
-/** Standard output or standard error of this process. */
 export interface Sink {
   writeSync(bytes: Uint8Array): number;
   isTerminal(): boolean;

@@ -25,7 +25,6 @@ const ENDING: ReadonlySet<Deno.Signal> = new Set([
   "SIGTERM",
 ]);
 
-/** The processes that may still run. */
 const processes = new Set<StartedProcess>();
 
 /** A parent that ends kills its children. */
@@ -48,7 +47,6 @@ function exists(pid: number): boolean {
   }
 }
 
-/** A process that was started as a child. */
 export class StartedProcess {
   readonly process: Deno.ChildProcess;
   /** What was started, in full. */
@@ -128,7 +126,6 @@ export class StartedProcess {
     else this.#forget();
   }
 
-  /** Nobody is left to signal. */
   #forget() {
     this.#isGone = true;
     processes.delete(this);

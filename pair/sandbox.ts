@@ -30,7 +30,7 @@ import { findWall, makeWall, seeThrough, visible } from "./wall.ts";
 /** The layers of this package: a file and a folder of that name each. */
 const LAYERS = ["framing", "channel", "pair", "descriptors", "jsonrpc"];
 
-/** What `start()` is given for a module. */
+/** What `spawn()` is given for a module. */
 interface Plan<S extends AnySerialization> {
   readonly command: string;
   readonly options: SpawnOptions<S>;
@@ -49,7 +49,6 @@ interface Program {
   readonly dispose?: (() => Promise<void>) | undefined;
 }
 
-/** Turn what `spawnModule()` is given into what `start()` is. */
 export async function planModule<S extends AnySerialization>(
   specifier: string | URL,
   options: SpawnModuleOptions<S>,
@@ -167,10 +166,9 @@ function planTrusted(
 /**
  * Plan the start of a module that is not trusted with everything.
  *
- * Deno's permissions bind a module once it runs, not how it is loaded, and its flags have
- * gaps. So a `data:` module has {@linkcode startModule} import it through a variable: then
- * Deno checks each local file of its graph, and ignores configuration beside it. And each
- * flag here closes a way out that was tried (tests/pair/sandbox).
+ * Deno's permissions bind a module once it runs, not how it is loaded. So a `data:` module has
+ * {@linkcode startModule} import it through a variable: then Deno checks each local file of its
+ * graph, and ignores configuration beside it. Each flag here closes a way out that was tried.
  */
 async function planSandbox(
   url: URL,
@@ -196,8 +194,7 @@ async function planSandbox(
       cwd,
       // --no-remote does not keep it from the registry of npm.
       env: { ...env, ...deadProxies() },
-      denoDir: own ?? cache,
-      isOwn: own !== undefined,
+      cache: own,
       launcher: options.launcher ?? [],
       timeout: options.connectTimeout ?? 0,
       signal: options.signal,

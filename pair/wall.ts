@@ -1,8 +1,4 @@
-/**
- * The second wall: a module behind `bwrap`, where nothing exists but what it was granted.
- *
- * @module
- */
+/** The second wall: a module behind `bwrap`, where nothing exists but what it was granted. */
 
 import { constants } from "node:os";
 import { dirname } from "node:path";
@@ -13,7 +9,7 @@ import { outputOf } from "./output.ts";
 import { absolutePath, isAbsence, isInside } from "./paths.ts";
 import type { Grants } from "./permissions.ts";
 
-/** Namespaces of its own and no more of them, no capabilities, and an end with the parent's. */
+/** Own namespaces, no further ones, no capabilities, and an end with the parent. */
 const UNSHARE = [
   "--unshare-all",
   "--unshare-user",
@@ -49,7 +45,6 @@ const NETWORK = [
   "/usr/share/ca-certificates",
 ];
 
-/** What is there behind the wall. */
 export interface WallOptions {
   /** Files to read: code and configuration. */
   readonly files: readonly string[];
@@ -60,7 +55,6 @@ export interface WallOptions {
   readonly cached: readonly string[];
 }
 
-/** A wall that works here. */
 interface Wall {
   /** The path of `bwrap`. */
   readonly program: string;
@@ -172,9 +166,9 @@ function requirePlace(path: string, writable: readonly string[]): void {
 let wall: Promise<Wall> | undefined;
 
 /**
- * Find `bwrap`, and try whether it works.
+ * Find a `bwrap` that works.
  *
- * @throws {Deno.errors.NotSupported} Where there is no `bwrap`, or no namespace can be made.
+ * @throws {Deno.errors.NotSupported} If there is none, or it can make no namespaces.
  */
 export function findWall(): Promise<Wall> {
   wall ??= tryWall();
@@ -286,21 +280,18 @@ const VISIBLE = ["PATH", "NO_COLOR", "DENO_TLS_CA_STORE"];
 /**
  * The variables of this process that are behind the wall, as far as this process may read them.
  *
- * @param granted Names; one with `*` stands for all that begin so.
+ * @param granted Names, not patterns.
  */
 export function visible(
   granted: true | string[] = [],
 ): Record<string, string> {
-  const names = granted === true ? ["*"] : [...VISIBLE, ...granted];
-  const isGranted = (variable: string) =>
-    names.some((name) =>
-      name.endsWith("*")
-        ? variable.startsWith(name.slice(0, -1))
-        : variable === name
-    );
-  const variables = isHeld({ name: "env" })
-    ? Object.keys(Deno.env.toObject()).filter(isGranted)
-    : names;
-  const values = variables.map((name) => [name, environment(name)]);
-  return Object.fromEntries(values.filter(([, value]) => value !== undefined));
+  const names = granted !== true
+    ? [...VISIBLE, ...granted]
+    : isHeld({ name: "env" })
+    ? Object.keys(Deno.env.toObject())
+    : VISIBLE;
+  return Object.fromEntries(names.flatMap((name) => {
+    const value = environment(name);
+    return value === undefined ? [] : [[name, value]];
+  }));
 }

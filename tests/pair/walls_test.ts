@@ -95,6 +95,11 @@ inEachWall(
       const [message = ""] = await hear(await module(path), options);
       assertStringIncludes(message, "refused: ", path);
     }
+    // A link that leads nowhere when the module is started can lead to a file later.
+    await Deno.remove(`${directory}/link.ts`);
+    await Deno.symlink(".later", `${directory}/link.ts`);
+    const [later = ""] = await hear(await module("link.ts"), options);
+    assertStringIncludes(later, "refused: NotCapable");
     await Deno.remove(`${directory}/link.ts`);
     await Deno.symlink("/etc/passwd", `${directory}/link.ts`);
     const [message = "refused: "] = await hear(
