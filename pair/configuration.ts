@@ -95,15 +95,16 @@ export function resolutionFlags(denoArgs: readonly string[]): string[] {
 
 /**
  * Find the nearest `deno.json` above the main module, each `package.json` on the way, and the
- * next `deno.json` that has a workspace: Deno takes that for its root.
+ * workspace that the `deno.json` belongs to.
  */
 function findSources(): Source[] {
   const sources: Source[] = [];
   for (const directory of above(origin())) {
-    const hasConfig = sources.some(isConfig);
-    const found = sourcesIn(directory, hasConfig ? isReadable : isThere);
-    if (!hasConfig || found.some(isRoot)) sources.push(...found);
-    if (found.some(isRoot)) break;
+    const config = sources.find(isConfig);
+    const found = sourcesIn(directory, config ? isReadable : isThere);
+    const isRoot = found.some((source) => config && hasMember(source, config));
+    if (!config || isRoot) sources.push(...found);
+    if (isRoot) break;
   }
   return sources;
 }
@@ -141,8 +142,12 @@ function isConfig({ path }: Source): boolean {
   return basename(path) !== PACKAGE_NAME;
 }
 
-function isRoot({ contents }: Source): boolean {
-  return contents.workspace !== undefined;
+/** Whether a workspace names the directory of a configuration, or the one above it and `*`. */
+function hasMember({ path, contents }: Source, config: Source): boolean {
+  const directory = dirname(config.path);
+  return listOf(contents.workspace)
+    .map((member) => resolve(dirname(path), member))
+    .some((member) => [directory, `${dirname(directory)}/*`].includes(member));
 }
 
 function isReadable(path: string): boolean {

@@ -346,6 +346,18 @@ Deno.test("spawnModule() keeps a module out of all that only passes through node
     await project.deno("run", "-A", "project/main.ts"),
     "-,-,-,-,-,-",
   );
+  // A workspace counts only for its members, as Deno does it.
+  for (
+    const [member, found] of [["other", "-,-"], [
+      "project",
+      "data,other",
+    ]] as const
+  ) {
+    const workspace = { workspace: [member], nodeModulesDir: "manual" };
+    await project.write({ "deno.json": workspace, "other/deno.json": {} });
+    const printed = await project.deno("run", "-A", "project/main.ts");
+    assertEquals(printed.replace(/(,-){4},/, ","), found);
+  }
 });
 
 Deno.test("spawnModule() keeps a module that may write from node_modules, and says so", async () => {
