@@ -43,7 +43,7 @@ interface Program {
   readonly grants: Grants;
   readonly env: Record<string, string>;
   readonly main: string;
-  /** Arguments of the wall. */
+  /** The words before `deno`'s. */
   readonly wall?: ((address?: Address) => readonly string[]) | undefined;
   /** Remove what was made for the child. */
   readonly dispose?: (() => Promise<void>) | undefined;
@@ -90,9 +90,7 @@ export async function planModule<S extends AnySerialization>(
       module: url.href,
       argsFor: (address) => [
         ...commandArgs,
-        ...program.wall === undefined
-          ? []
-          : [...program.wall(address), Deno.execPath()],
+        ...program.wall?.(address) ?? [],
         "run",
         "--no-prompt",
         ...program.flags,
@@ -187,19 +185,6 @@ async function planSandbox(
   const isLocal = url.protocol === "file:";
   const isForeign = options.uid !== undefined || options.gid !== undefined;
   const cached = npmCache ? ["remote", "npm"] : ["remote"];
-  const findFiles = async (own?: string) => [
-    ...ownFiles(),
-    ...!isLocal ? [] : await findCode(url, {
-      flags: [...configuration.flags, ...resolutionFlags(denoArgs)],
-      cwd,
-      // --no-remote does not keep it from the registry of npm.
-      env: { ...env, ...deadProxies() },
-      cache: own,
-      launcher: options.launcher ?? [],
-      timeout: options.connectTimeout ?? 0,
-      signal: options.signal,
-    }),
-  ];
   // --cached-only lets `import(url, { with: { type: "text" } })` fetch from everywhere.
   const hosts = [url.href, import.meta.url].flatMap(remoteHost);
   if (grants.import !== true) {
@@ -226,15 +211,43 @@ async function planSandbox(
     // A host that may be imported from is otherwise one to send requests to.
     ...(noImport || grants.net === true ? {} : deadProxies(grants.net)),
   };
-  if (wall !== undefined) {
-    const files = await findFiles();
+  let own: string | undefined;
+  if (wall === undefined) {
+    const readable = read === true ? ["/"] : read;
+    const writable = write === true ? ["/"] : write;
+    const reach = [...readable, ...writable];
+    const searched = isLocal ? [dirname(fileURLToPath(url)), ...reach] : reach;
+    // With permission to read or write everything, there is nothing to gain.
+    for (const path of readable.includes("/") ? [] : new Set(searched)) {
+      if (path !== "/") await refuseLinks(path, writable);
+    }
+    own = await makeDenoDir({
+      cache,
+      directory: options.directory,
+      links: cached,
+      reach: reach.includes("/") ? [] : reach,
+      isForeign,
+    });
+  }
+  try {
+    const code = !isLocal ? [] : await findCode(url, {
+      flags: [...configuration.flags, ...resolutionFlags(denoArgs)],
+      cwd,
+      // --no-remote does not keep it from the registry of npm.
+      env: { ...env, ...deadProxies() },
+      cache: own,
+      launcher: options.launcher ?? [],
+      timeout: options.connectTimeout ?? 0,
+      signal: options.signal,
+    });
+    const files = [...ownFiles(), ...code];
     grants.read = withFiles(read, files);
     return {
       flags,
       grants,
-      env: variables,
+      env: own ? { ...variables, DENO_DIR: own } : variables,
       main: mainOf(url, configuration.hint, options),
-      wall: await makeWall({
+      wall: own ? undefined : await makeWall({
         files: [...files, ...configuration.files],
         grants: granted,
         cwd,
@@ -242,38 +255,12 @@ async function planSandbox(
         cache: isForeign ? undefined : cache,
         cached: [...cached, compiledDirectory()],
       }),
+      dispose: own === undefined ? undefined : () => removeDenoDir(own),
     };
-  }
-  const readable = read === true ? ["/"] : read;
-  const writable = write === true ? ["/"] : write;
-  const reach = [...readable, ...writable];
-  // With permission to read or write everything, there is nothing to gain.
-  if (!readable.includes("/")) {
-    const directory = isLocal ? [dirname(fileURLToPath(url))] : [];
-    const searched = [...directory, ...reach].filter((path) => path !== "/");
-    for (const path of new Set(searched)) await refuseLinks(path, writable);
-  }
-  const own = await makeDenoDir({
-    cache,
-    directory: options.directory,
-    links: cached,
-    reach: reach.includes("/") ? [] : reach,
-    isForeign,
-  });
-  try {
-    const files = await findFiles(own);
-    grants.read = withFiles(read, files);
   } catch (error) {
-    await removeDenoDir(own);
+    if (own) await removeDenoDir(own);
     throw error;
   }
-  return {
-    flags,
-    grants,
-    env: { ...variables, DENO_DIR: own },
-    main: mainOf(url, configuration.hint, options),
-    dispose: () => removeDenoDir(own),
-  };
 }
 
 /** Grant the files that are not granted yet: one with a comma in its name cannot be. */

@@ -63,7 +63,7 @@ interface Wall {
 }
 
 /**
- * The arguments of `bwrap`, once the address of the socket is known; `deno` follows.
+ * The arguments of `bwrap`, once the address of the socket is known; those of `deno` follow.
  *
  * @throws {Deno.errors.NotFound} If a path to write to is not there.
  * @throws {Deno.errors.NotCapable} If a path leads through a link that the module might move.
@@ -127,7 +127,7 @@ export async function makeWall(
     ...address && "path" in address ? bindDirectory(address.path) : [],
     ...["--remount-ro", "/dev"],
     ...writable.includes("/") ? [] : ["--remount-ro", "/"],
-    "--",
+    ...["--", Deno.execPath()],
   ];
 }
 
