@@ -52,9 +52,10 @@ export function findConfiguration(
     flags.push(config ? `--config=${config.path}` : "--no-config");
     // Without it Deno takes no file for CommonJS where it has read no package.json.
     if (!config && sources.length > 0) flags.push("--unstable-detect-cjs");
-    const used = sources.length > 0 ? "this uses the" : "there is no";
     hints.push(
-      `${used} deno.json or package.json above the parent's main module`,
+      `${
+        sources.length > 0 ? "this uses the" : "there is no"
+      } deno.json or package.json above the parent's main module`,
       "the parent cannot see a flag of its own (--config, --import-map): repeat it in denoArgs",
     );
   }
@@ -73,18 +74,16 @@ export function findConfiguration(
 
 /** The configuration that flags name; empty if they say that there is none. */
 function namedConfig(denoArgs: readonly string[]): string | undefined {
-  for (const [index, arg] of denoArgs.entries()) {
-    if (arg === "--no-config") return "";
-    const match = /^(?:--config(?:=|$)|-c=?)([^]*)/.exec(arg);
-    if (match) return match[1] || denoArgs[index + 1] || "";
-  }
+  const flag = resolutionFlags(denoArgs)
+    .find((flag) => /^(--config|-c|--no-config)/.test(flag));
+  return flag?.replace(/^(--config=|-c=?|--no-config)/, "");
 }
 
-/** The flags of the user that `deno info` needs to find the same files as `deno run`. */
+/** The flags of the user that decide how specifiers are resolved; values are joined to them. */
 export function resolutionFlags(denoArgs: readonly string[]): string[] {
   return denoArgs.flatMap((arg, index) => {
     if (/^(--config|-c|--import-map)$/.test(arg)) {
-      return [arg, denoArgs[index + 1] ?? ""];
+      return [`${arg}=${denoArgs[index + 1] ?? ""}`];
     }
     const isNeeded =
       /^(--config=|-c.|--import-map=|--no-config$|--node-modules-dir|--unstable-)/

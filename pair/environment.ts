@@ -79,7 +79,7 @@ export const log: ((line: string) => void) | undefined =
     : undefined;
 
 /** Written in place of the last digit, before a reason. */
-export const REASON_MARK = 0x21;
+export const REASON_MARK = "!";
 
 /** A connection to the parent on which the end of the token is still to be written. */
 export interface PendingConnection {

@@ -194,7 +194,9 @@ export class HandshakeServer<Conn extends Deno.Conn = Deno.Conn>
         if (this.#end(conn)) this.#admitted.resolve(this.#conn = conn);
       } else if (equalTokens(digits, encoder.encode(this.#marker))) {
         if (this.#end(conn)) conn.close();
-      } else if (conn === this.#expected && digits.at(-1) === REASON_MARK) {
+      } else if (
+        conn === this.#expected && digits.at(-1) === REASON_MARK.charCodeAt(0)
+      ) {
         this.#reason.resolve(await readReason(conn));
         if (this.#end(conn)) conn.close();
       } else {

@@ -45,33 +45,25 @@ export async function startModule(module: ModuleStart): Promise<void> {
   const { address, token } = takeAddress();
   const conn = await connect(address);
   await writeToken(conn, token.slice(0, -1));
-  let isTaken = false;
+  const watch = exitWithParent(conn);
   try {
     confine(module, address);
-    const keep = exitWithParent(conn);
     handOver({
       conn,
       remainingToken: token.slice(-1),
-      onTake() {
-        isTaken = true;
-        keep();
-      },
+      onTake: () => watch.end(),
     });
     await load(module);
   } catch (error) {
-    if (!isTaken) await writeReason(conn, messageOf(error));
+    if (watch.isPending) await writeReason(conn, messageOf(error));
     throw error;
   }
 }
 
 /** Write, in place of the last digit, why there will be none, and close. */
-async function writeReason(
-  conn: Deno.Conn,
-  reason: string,
-): Promise<void> {
+async function writeReason(conn: Deno.Conn, reason: string) {
   try {
-    await writeAll(conn, Uint8Array.of(REASON_MARK));
-    await writeAll(conn, new TextEncoder().encode(reason));
+    await writeAll(conn, new TextEncoder().encode(`${REASON_MARK}${reason}`));
     conn.close();
   } catch (error) {
     // The parent has stopped waiting, or the module has closed it.
@@ -94,30 +86,26 @@ function confine({ mayAskBroker }: ModuleStart, address?: Address) {
   }
 }
 
-/** What an error of {@linkcode load} means, and what may help: the first that matches. */
-const NOTES: readonly [RegExp, (module: ModuleStart) => string][] = [
-  [
-    /npm package not found|in the node_modules/,
-    ({ hint, hasNpmCache }) =>
-      hasNpmCache || /node_modules/.test(hint)
-        ? hint
-        : 'set "nodeModulesDir": "manual" in deno.json and add the package with "deno add", or pass npmCache: true and wall: "bubblewrap"',
-  ],
-  [
-    /Requires import access|not found in cache/,
-    ({ specifier }) =>
-      `the sandbox downloads nothing: run "deno cache ${specifier}" first`,
-  ],
-  [
-    /not a dependency|not prefixed with|--cached-only|--sloppy-imports/,
-    ({ hint }) => hint,
-  ],
-  [
-    /Requires read access/,
-    () =>
-      'without a grant a module may read the code that it imports from its own directory by literal specifiers; grant anything else by permissions: { read: ["..."] }',
-  ],
-];
+/** What may help if a module cannot be loaded. */
+function noteOf(message: string, module: ModuleStart): string | undefined {
+  const { specifier, hint, hasNpmCache } = module;
+  if (/npm package not found|in the node_modules/.test(message)) {
+    return hasNpmCache || /node_modules/.test(hint)
+      ? hint
+      : 'set "nodeModulesDir": "manual" in deno.json and add the package with "deno add", or pass npmCache: true and wall: "bubblewrap"';
+  }
+  if (/Requires import access|not found in cache/.test(message)) {
+    return `the sandbox downloads nothing: run "deno cache ${specifier}" first`;
+  }
+  if (
+    /not a dependency|not prefixed with|--(cached-only|sloppy)/.test(message)
+  ) {
+    return hint;
+  }
+  if (/Requires read access/.test(message)) {
+    return 'without a grant a module may read the code that it imports from its own directory by literal specifiers; grant anything else by permissions: { read: ["..."] }';
+  }
+}
 
 /** Import the module; an error says what may help. */
 async function load(module: ModuleStart) {
@@ -128,11 +116,8 @@ async function load(module: ModuleStart) {
       // Imports need no permission, but have to be in Deno's cache.
       const message = error.message
         .replace(", run again with the --allow-import flag", "");
-      const [, noteFor] = NOTES.find(([pattern]) => pattern.test(message)) ??
-        [];
-      error.message = noteFor
-        ? `${message}\n  note: ${noteFor(module)}`
-        : message;
+      const note = noteOf(message, module);
+      error.message = note ? `${message}\n  note: ${note}` : message;
     }
     throw error;
   }
@@ -141,27 +126,28 @@ async function load(module: ModuleStart) {
 /**
  * Exit if the connection ends before the module has taken it: the parent is gone, and nobody else
  * ends a module that never connects. The first read of the channel gets the byte that this reads.
- *
- * @returns A function to call when the module takes the connection.
  */
-function exitWithParent(conn: Deno.Conn): () => void {
+function exitWithParent(conn: Deno.Conn) {
+  const watch = {
+    isPending: true,
+    end() {
+      watch.isPending = false;
+      conn.ref();
+    },
+  };
   const byte = new Uint8Array(1);
-  let isTaken = false;
-  const watch = conn.read(byte);
-  watch.catch(() => null).then((read) => {
-    if (read === null && !isTaken) exit(1);
+  const reading = conn.read(byte);
+  reading.catch(() => null).then((read) => {
+    if (read === null && watch.isPending) exit(1);
   });
   conn.unref();
   conn.read = async (buffer) => {
     Reflect.deleteProperty(conn, "read");
-    const read = await watch;
+    const read = await reading;
     if (read !== null) buffer.set(byte);
     return read;
   };
-  return () => {
-    isTaken = true;
-    conn.ref();
-  };
+  return watch;
 }
 
 /**
