@@ -28,8 +28,8 @@ export interface GraphOptions {
   readonly cwd: string | URL | undefined;
   /** Variables besides those of this process; with them no host can be reached. */
   readonly env: Record<string, string>;
-  /** The child's own cache, if it has one: what Deno stores of the graph is for the child. */
-  readonly cache: string | undefined;
+  /** The child's own cache: what Deno stores there of the graph is for the child. */
+  readonly cache: string;
   /** The first words of the command. */
   readonly launcher: readonly string[];
   /** In ms. */
@@ -71,7 +71,7 @@ export async function findCode(
   const key = JSON.stringify([url.href, flags, String(cwd), env]);
   const known = graphs.get(key);
   if (known?.stamp !== undefined && known.stamp === stampOf(known.files)) {
-    for (const [name, bytes] of cache ? known.analysis : []) {
+    for (const [name, bytes] of known.analysis) {
       await Deno.writeFile(`${cache}/${name}`, bytes);
     }
     return known.code;
@@ -126,7 +126,7 @@ async function info(
       args,
       env: {
         ...env,
-        ...cache !== undefined && { DENO_DIR: cache },
+        DENO_DIR: cache,
         NO_COLOR: "1",
         OTEL_DENO: "false",
         DENO_CACHE_DB_MODE: "memory",
@@ -170,10 +170,9 @@ function isCodeIn(directory: string, path: string): boolean {
 
 /** What Deno has stored of a graph in an empty cache. */
 async function analysisIn(
-  cache: string | undefined,
+  cache: string,
 ): Promise<ReadonlyMap<string, Uint8Array>> {
   const analysis = new Map<string, Uint8Array>();
-  if (cache === undefined) return analysis;
   for await (const { name } of Deno.readDir(cache)) {
     if (!/^(dep|node)_analysis.*(?<!-shm)$/.test(name)) continue;
     analysis.set(name, await Deno.readFile(`${cache}/${name}`));

@@ -211,24 +211,23 @@ async function planSandbox(
     // A host that may be imported from is otherwise one to send requests to.
     ...(noImport || grants.net === true ? {} : deadProxies(grants.net)),
   };
-  let own: string | undefined;
-  if (wall === undefined) {
-    const readable = read === true ? ["/"] : read;
-    const writable = write === true ? ["/"] : write;
-    const reach = [...readable, ...writable];
+  const readable = read === true ? ["/"] : read;
+  const writable = write === true ? ["/"] : write;
+  const reach = [...readable, ...writable];
+  // With permission to read or write everything, or behind the wall, there is nothing to gain.
+  if (wall === undefined && !readable.includes("/")) {
     const searched = isLocal ? [dirname(fileURLToPath(url)), ...reach] : reach;
-    // With permission to read or write everything, there is nothing to gain.
-    for (const path of readable.includes("/") ? [] : new Set(searched)) {
+    for (const path of new Set(searched)) {
       if (path !== "/") await refuseLinks(path, writable);
     }
-    own = await makeDenoDir({
-      cache,
-      directory: options.directory,
-      links: cached,
-      reach: reach.includes("/") ? [] : reach,
-      isForeign,
-    });
   }
+  const own = await makeDenoDir({
+    cache,
+    directory: options.directory,
+    links: cached,
+    reach: wall !== undefined || reach.includes("/") ? [] : reach,
+    isForeign,
+  });
   try {
     const code = !isLocal ? [] : await findCode(url, {
       flags: [...configuration.flags, ...resolutionFlags(denoArgs)],
@@ -245,9 +244,9 @@ async function planSandbox(
     return {
       flags,
       grants,
-      env: own ? { ...variables, DENO_DIR: own } : variables,
+      env: { DENO_DIR: own, ...variables },
       main: mainOf(url, configuration.hint, options),
-      wall: own ? undefined : await makeWall({
+      wall: wall && await makeWall({
         files: [...files, ...configuration.files],
         grants: granted,
         cwd,
@@ -255,10 +254,10 @@ async function planSandbox(
         cache: isForeign ? undefined : cache,
         cached: [...cached, compiledDirectory()],
       }),
-      dispose: own === undefined ? undefined : () => removeDenoDir(own),
+      dispose: () => removeDenoDir(own),
     };
   } catch (error) {
-    if (own) await removeDenoDir(own);
+    await removeDenoDir(own);
     throw error;
   }
 }

@@ -132,6 +132,20 @@ inEachWall(
 );
 
 inEachWall(
+  "spawnModule() writes nothing to the parent's cache",
+  async (options) => {
+    await using root = await temporaryDirectory();
+    await Deno.mkdir(`${root.path}/cache`);
+    const module = await writeModule(`${root.path}/module`, {
+      "child.ts": sender("", "8417"),
+    });
+    const env = { DENO_DIR: `${root.path}/cache` };
+    assertEquals(await hear(module, { env, ...options }), ["8417"]);
+    assertEquals([...Deno.readDirSync(`${root.path}/cache`)], []);
+  },
+);
+
+inEachWall(
   "spawnModule() lets a module import JSON from its directory",
   async (options) => {
     await using root = await temporaryDirectory();
