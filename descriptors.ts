@@ -67,7 +67,7 @@ import type {
 } from "./channel.ts";
 import {
   connectTo,
-  DescriptorHandshake,
+  listenForDescriptors,
   PATH_VARIABLE,
 } from "./descriptors/handshake.ts";
 import { Libc } from "./descriptors/libc.ts";
@@ -189,22 +189,22 @@ export async function spawnWithDescriptors<
   options: SpawnWithDescriptorsOptions<S> = {},
 ): Promise<ChildWithDescriptors<Received<S>, Sent<S>>> {
   using libc = Libc.use();
-  const handshake = new DescriptorHandshake(libc);
-  try {
-    const overUnix: SpawnOptions<S> = { ...options, transport: "unix" };
-    const child = await spawn(
-      command,
-      withHooks(overUnix, { attach: (place) => handshake.open(place) }),
-    );
-    const { descriptors } = handshake;
-    if (descriptors === undefined) {
-      throw new Error("Cannot connect to child: the wait for it ended early");
-    }
-    return closedTogether({ descriptors, child });
-  } catch (error) {
-    await handshake.descriptors?.close();
-    throw error;
-  }
+  await using stack = new AsyncDisposableStack();
+  const listening = Promise.withResolvers<
+    ReturnType<typeof listenForDescriptors>
+  >();
+  const attach = (place: { directory: string; token: string }) => {
+    const path = `${place.directory}/d`;
+    const server = stack.use(listenForDescriptors(libc, path, place.token));
+    listening.resolve(server);
+    return { env: { [PATH_VARIABLE]: path }, server };
+  };
+  const overUnix: SpawnOptions<S> = { ...options, transport: "unix" };
+  const child = await spawn(command, withHooks(overUnix, { attach }));
+  const server = await listening.promise;
+  const socket = await server.admitted;
+  await server.close(socket);
+  return closedTogether({ descriptors: socket.admit(), child });
 }
 
 /**

@@ -204,31 +204,31 @@ export async function spawn<S extends AnySerialization = undefined>(
   await using server = new parent.HandshakeServer<Deno.Conn>(endpoint);
   const { token } = server;
   let attachment: Attachment | undefined;
+  if (directory !== undefined) {
+    attachment = hooks.attach?.({ directory, token });
+    await parent.letIn(directory, options);
+  }
+  const started = await start(command, checked, hooks, address, {
+    ...parent.connectionVariables(address, token),
+    ...attachment?.env,
+  });
+  let child: ConnectedChild<S> | undefined;
   try {
-    if (directory !== undefined) {
-      attachment = hooks.attach?.({ directory, token });
-      await parent.letIn(directory, options);
-    }
-    const started = await start(command, checked, hooks, address, {
-      ...parent.connectionVariables(address, token),
-      ...attachment?.env,
-    });
-    let child: ConnectedChild<S> | undefined;
-    try {
-      const waiting = { ...checked, attachment };
-      const conn = await parent.waitForConnection(started, server, waiting);
-      child = new parent.ConnectedChild(started, conn, checked);
-      log?.(`child ${child.pid} connected`);
-      await server.close(conn);
-      return child;
-    } catch (error) {
-      await server[Symbol.asyncDispose]();
-      child?.channel.abort(error);
-      parent.addStderr(error, await started.abort(options));
-      throw error;
-    }
-  } finally {
-    await attachment?.close();
+    const servers = attachment ? [attachment.server] : [];
+    const conn = await parent.waitForConnection(
+      started,
+      [server, ...servers],
+      checked,
+    );
+    child = new parent.ConnectedChild(started, conn, checked);
+    log?.(`child ${child.pid} connected`);
+    await server.close(conn);
+    return child;
+  } catch (error) {
+    await server[Symbol.asyncDispose]();
+    child?.channel.abort(error);
+    parent.addStderr(error, await started.abort(options));
+    throw error;
   }
 }
 

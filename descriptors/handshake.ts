@@ -1,4 +1,4 @@
-import { equalTokens } from "../pair/handshake.ts";
+import { HandshakeServer } from "../pair/handshake.ts";
 import { Libc } from "./libc.ts";
 import { DescriptorSocket } from "./socket.ts";
 import { POLLIN } from "./structures.ts";
@@ -6,78 +6,87 @@ import { POLLIN } from "./structures.ts";
 /** Tells a child the path of the second socket. */
 export const PATH_VARIABLE = "SOCKETPAIR_DESCRIPTORS_PATH";
 
-/** The number of connections whose token is incomplete. A new one replaces the oldest. */
-const MAX_CANDIDATES = 32;
+/** How many connections wait to be accepted. */
+const BACKLOG = 64;
 
-/** Waits for the connection that sends the token. */
-export class DescriptorHandshake {
-  /** Set when the child has connected. */
-  descriptors: DescriptorSocket | undefined;
-  readonly #libc: Libc;
-  /** The part of the token that each connection has sent, the oldest connection first. */
-  readonly #candidates = new Map<number, Uint8Array>();
+/** A connection that was accepted, until it has sent the token. */
+class AcceptedSocket {
+  readonly #libc = Libc.use();
+  readonly #descriptor: number;
+  readonly #closed = new AbortController();
+  #waiting: Promise<void> | undefined;
 
-  constructor(libc: Libc) {
-    this.#libc = libc;
+  constructor(descriptor: number) {
+    this.#descriptor = descriptor;
   }
 
-  /** Listen, and return what `spawn()` needs to know about the second connection. */
-  open({ directory, token }: { directory: string; token: string }) {
-    const path = `${directory}/d`;
-    const expected = new TextEncoder().encode(token);
-    const listener = this.#libc.listen(path, MAX_CANDIDATES);
-    let connected: Promise<void> | undefined;
-    return {
-      env: { [PATH_VARIABLE]: path },
-      connected: (signal: AbortSignal) =>
-        connected = this.#connect(listener, expected, signal),
-      // The socket's path is deleted with its directory.
-      close: async () => {
-        await connected?.catch(() => {});
-        for (const socket of this.#candidates.keys()) this.#libc.close(socket);
-        this.#libc.close(listener);
-      },
-    };
-  }
-
-  async #connect(listener: number, expected: Uint8Array, signal: AbortSignal) {
-    for (;;) {
-      const socket = this.#admit(listener, expected);
-      if (socket !== undefined) {
-        this.descriptors = new DescriptorSocket(socket);
-        return;
+  async read(buffer: Uint8Array): Promise<number | null> {
+    const { signal } = this.#closed;
+    while (!signal.aborted) {
+      const bytes = this.#libc.read(this.#descriptor, buffer.length);
+      if (bytes !== undefined) {
+        buffer.set(bytes);
+        return bytes.length || null;
       }
-      // Only now: a child that connected before the signal aborted is admitted.
-      signal.throwIfAborted();
-      const sockets = [listener, ...this.#candidates.keys()];
-      await this.#libc.poller.wait(sockets, POLLIN, signal);
+      const { poller } = this.#libc;
+      this.#waiting = poller.wait([this.#descriptor], POLLIN, signal);
+      await this.#waiting;
+    }
+    return null;
+  }
+
+  async close() {
+    this.#closed.abort();
+    await this.#waiting;
+    using libc = this.#libc;
+    libc.close(this.#descriptor);
+  }
+
+  /** Make it one that sends and receives descriptors. */
+  admit(): DescriptorSocket {
+    using _libc = this.#libc;
+    return new DescriptorSocket(this.#descriptor);
+  }
+}
+
+/** Listens on a Unix socket with the C library, because Deno keeps its descriptors to itself. */
+class DescriptorListener implements AsyncIterable<AcceptedSocket> {
+  readonly #libc: Libc;
+  readonly #descriptor: number;
+  readonly #closed = new AbortController();
+
+  constructor(libc: Libc, path: string) {
+    this.#libc = libc;
+    this.#descriptor = libc.listen(path, BACKLOG);
+  }
+
+  async *[Symbol.asyncIterator]() {
+    const { signal } = this.#closed;
+    try {
+      while (!signal.aborted) {
+        const descriptor = this.#libc.accept(this.#descriptor);
+        if (descriptor !== undefined) {
+          yield new AcceptedSocket(descriptor);
+        } else await this.#libc.poller.wait([this.#descriptor], POLLIN, signal);
+      }
+    } finally {
+      this.#libc.close(this.#descriptor);
     }
   }
 
-  /** Get the connection that has sent the token, and close those that sent another one. */
-  #admit(listener: number, expected: Uint8Array): number | undefined {
-    for (let count = 0; count < MAX_CANDIDATES; count++) {
-      const socket = this.#libc.accept(listener);
-      if (socket === undefined) break;
-      this.#candidates.set(socket, new Uint8Array());
-    }
-    for (const [socket, start] of this.#candidates) {
-      const bytes = this.#libc.read(socket, expected.length - start.length);
-      if (bytes === undefined) continue;
-      const token = Uint8Array.of(...start, ...bytes);
-      this.#candidates.set(socket, token);
-      if (bytes.length > 0 && token.length < expected.length) continue;
-      this.#candidates.delete(socket);
-      if (equalTokens(token, expected)) return socket;
-      this.#libc.close(socket);
-    }
-    for (const oldest of this.#candidates.keys()) {
-      if (this.#candidates.size <= MAX_CANDIDATES) break;
-      this.#candidates.delete(oldest);
-      this.#libc.close(oldest);
-    }
-    return undefined;
+  close() {
+    this.#closed.abort();
   }
+}
+
+/** Wait for the connection that sends the token. */
+export function listenForDescriptors(
+  libc: Libc,
+  path: string,
+  token: string,
+): HandshakeServer<AcceptedSocket> {
+  const listener = new DescriptorListener(libc, path);
+  return new HandshakeServer({ listener, address: { path } }, token);
 }
 
 /** Connect to the parent, and send it the token. */

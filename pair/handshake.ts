@@ -22,7 +22,6 @@ import {
   writeToken,
 } from "./environment.ts";
 import { ConnectError, describeStatus } from "./errors.ts";
-import type { Attachment } from "./launch.ts";
 import { ANSI_COLOR } from "./pipes.ts";
 import type { StartedProcess } from "./process.ts";
 import { within } from "./waiting.ts";
@@ -59,8 +58,14 @@ export function equalTokens(a: Uint8Array, b: Uint8Array): boolean {
   return difference === 0;
 }
 
+/** The part of a connection that a handshake uses. */
+export interface Handshaking {
+  read(buffer: Uint8Array): Promise<number | null>;
+  close(): void | Promise<void>;
+}
+
 /** Read until a buffer is full. */
-async function fill(conn: Deno.Conn, buffer: Uint8Array, from = 0) {
+async function fill(conn: Handshaking, buffer: Uint8Array, from = 0) {
   for (let length = from; length < buffer.length;) {
     const read = await conn.read(buffer.subarray(length));
     if (read === null) {
@@ -71,7 +76,7 @@ async function fill(conn: Deno.Conn, buffer: Uint8Array, from = 0) {
 }
 
 /** Read a reason to its end, as one line that is safe to print. */
-async function readReason(conn: Deno.Conn): Promise<string> {
+async function readReason(conn: Handshaking): Promise<string> {
   const bytes = new Uint8Array(MAX_REASON_LENGTH);
   // The rest stays zero.
   await fill(conn, bytes).catch(() => {});
@@ -92,9 +97,9 @@ export interface Endpoint<Conn = Deno.Conn, At extends Address = Address> {
 }
 
 /** Accepts connections, and admits the first one that sends the token. */
-export class HandshakeServer<Conn extends Deno.Conn = Deno.Conn>
+export class HandshakeServer<Conn extends Handshaking = Deno.Conn>
   implements AsyncDisposable {
-  readonly token = newToken();
+  readonly token: string;
   /** Resolves to the connection that sent the token. */
   readonly admitted: Promise<Conn>;
   /** Why other connections were dropped; at most 1000. */
@@ -110,10 +115,13 @@ export class HandshakeServer<Conn extends Deno.Conn = Deno.Conn>
   readonly #reason = Promise.withResolvers<string | undefined>();
   readonly #accepting: Promise<void>;
   #conn: Conn | undefined;
+  /** Resolves when the dropped connections are closed. */
+  #dropped: Promise<unknown> = Promise.resolve();
   #closing: Promise<void> | undefined;
 
-  constructor(endpoint: Endpoint<Conn>) {
+  constructor(endpoint: Endpoint<Conn>, token = newToken()) {
     this.#endpoint = endpoint;
+    this.token = token;
     this.admitted = markHandled(this.#admitted.promise);
     this.#accepting = this.#accept().catch(this.#admitted.reject);
   }
@@ -153,7 +161,8 @@ export class HandshakeServer<Conn extends Deno.Conn = Deno.Conn>
     await this.#accepting;
     this.#dropAll("the wait was over before it sent the token");
     if (this.#expected) this.#drop(this.#expected, "the wait was over");
-    if (!kept) this.#conn?.close();
+    if (!kept) await this.#conn?.close();
+    await this.#dropped;
     if (directory !== undefined) await removeDirectory(directory);
   }
 
@@ -193,12 +202,12 @@ export class HandshakeServer<Conn extends Deno.Conn = Deno.Conn>
         if (this.#conn) throw new Error("the child is connected");
         if (this.#end(conn)) this.#admitted.resolve(this.#conn = conn);
       } else if (equalTokens(digits, encoder.encode(this.#marker))) {
-        if (this.#end(conn)) conn.close();
+        this.#drop(conn);
       } else if (
         conn === this.#expected && digits.at(-1) === REASON_MARK.charCodeAt(0)
       ) {
         this.#reason.resolve(await readReason(conn));
-        if (this.#end(conn)) conn.close();
+        this.#drop(conn);
       } else {
         throw new Error("its token was wrong");
       }
@@ -219,16 +228,24 @@ export class HandshakeServer<Conn extends Deno.Conn = Deno.Conn>
     }
   }
 
-  #drop(conn: Conn, why: string) {
+  /** Close a connection; with a reason it is a stranger. */
+  #drop(conn: Conn, why?: string) {
     if (!this.#end(conn)) return;
-    conn.close();
+    this.#dropped = Promise.all([this.#dropped, conn.close()]);
     if (conn === this.#expected) this.#reason.resolve(undefined);
+    if (why === undefined) return;
     const error = new Error(`Dropped connection: ${why}`);
     log?.(`stranger: ${error.message}`);
     this.strangers.push(error);
     if (this.strangers.length > MAX_STRANGERS) this.strangers.shift();
   }
 }
+
+/** A {@linkcode HandshakeServer} of any connections, as far as a wait uses it. */
+export type Admission = Pick<
+  HandshakeServer<Handshaking>,
+  "admitted" | "acceptBacklog" | "strangers" | typeof Symbol.asyncDispose
+>;
 
 /**
  * Wait until the child connects, exits, takes too long, or is no longer wanted.
@@ -238,39 +255,30 @@ export class HandshakeServer<Conn extends Deno.Conn = Deno.Conn>
  */
 export async function waitForConnection(
   started: StartedProcess,
-  server: HandshakeServer,
-  { connectTimeout, signal, attachment }: {
+  servers: readonly [HandshakeServer, ...Admission[]],
+  { connectTimeout, signal }: {
     connectTimeout: number;
     signal?: AbortSignal | undefined;
-    attachment?: Attachment | undefined;
   },
 ): Promise<Deno.Conn> {
-  const over = new AbortController();
+  const [server] = servers;
+  let isOver = false;
   const aborted = Promise.withResolvers<never>();
   const onAbort = () => aborted.reject(signal?.reason);
   signal?.addEventListener("abort", onAbort);
   if (signal?.aborted) onAbort();
-  const attached = attachment?.connected(over.signal) ?? Promise.resolve();
-  const exited = markHandled(started.exited.then(async () => {
-    if (over.signal.aborted) return null;
-    // It may have connected before it exited.
-    await server.acceptBacklog();
-    // The attachment looks once more, and then stops.
-    over.abort();
-    const isAttached = await attached.then(() => true, () => false);
-    return isAttached
-      ? await Promise.race([server.admitted, Promise.resolve(null)])
-      : null;
-  }));
   const connected = markHandled(
-    Promise.all([server.admitted, attached]).then(([conn]) => conn, (error) => {
-      // The attachment was stopped.
-      if (over.signal.aborted) return exited;
-      throw error;
-    }),
+    Promise.all(servers.map(({ admitted }) => admitted))
+      .then(() => server.admitted),
   );
+  const exited = markHandled(started.exited.then(async () => {
+    if (isOver) return null;
+    // It may have connected before it exited.
+    await Promise.all(servers.map((server) => server.acceptBacklog()));
+    return await within(0, connected) ?? null;
+  }));
   try {
-    const conn = await within<Deno.Conn | null>(
+    const conn = await within(
       connectTimeout,
       connected,
       exited,
@@ -288,16 +296,16 @@ export async function waitForConnection(
       (conn === undefined || status?.success) &&
         "does it call connectToParent()?";
     // Another error while closing is less important.
-    await server[Symbol.asyncDispose]();
+    for (const server of servers) await server[Symbol.asyncDispose]();
     throw new ConnectError(
       `Cannot start ${name} (child ${pid}): it ${how}${why ? `: ${why}` : ""}`,
       {
-        strangers: server.strangers,
+        strangers: servers.flatMap(({ strangers }) => strangers),
         status: conn === null ? status : undefined,
       },
     );
   } finally {
-    over.abort();
+    isOver = true;
     signal?.removeEventListener("abort", onAbort);
   }
 }

@@ -13,6 +13,7 @@ import {
   PORT_VARIABLE,
   TOKEN_VARIABLE,
 } from "./environment.ts";
+import type { Admission } from "./handshake.ts";
 import type { SpawnOptions } from "./options.ts";
 
 type Options = SpawnOptions<AnySerialization>;
@@ -27,7 +28,7 @@ const MAX_DELAY = 2 ** 31 - 1;
 export interface LaunchHooks {
   /** The URL of the module that is started. */
   readonly module?: string;
-  /** Listen for a second connection. Not called over TCP. */
+  /** Listen for a second connection, in the same directory and with the same token. Not over TCP. */
   attach?(place: { directory: string; token: string }): Attachment;
   /**
    * Arguments that depend on the address, in place of `args`: the child is a module. There is
@@ -40,14 +41,11 @@ export interface LaunchHooks {
   dispose?: (() => Promise<void>) | undefined;
 }
 
-/** A second connection beside the channel, in the same directory and with the same token. */
 export interface Attachment {
   /** Variables that tell the child about it. */
   readonly env: Record<string, string>;
-  /** Resolves when the child has connected. */
-  connected(signal: AbortSignal): Promise<void>;
-  /** Accept no more, and leave nothing in the directory. */
-  close(): void | Promise<void>;
+  /** The caller closes it. */
+  readonly server: Admission;
 }
 
 const allHooks = new WeakMap<object, LaunchHooks>();

@@ -84,12 +84,12 @@ testSpawn(
   "accepts only the connection that sends the token",
   `
 path = "SOCKETPAIR_DESCRIPTORS_PATH"
-silent = [connect(path) for _ in range(40)]
+silent = [connect(path) for _ in range(70)]
 wrong = [connect(path) for _ in range(5)]
 for connection in wrong:
     socket.send_fds(connection, [b"x" * 64], [0, 1])
 connect(path).close()
-silent.pop(0).recv(1) # the oldest is replaced
+silent.pop(0).recv(1) # too many are waiting
 slow = connect(path)
 slow.sendall(os.environ["SOCKETPAIR_TOKEN"][:20].encode())
 channel = send_token(connect("SOCKETPAIR_PATH"))

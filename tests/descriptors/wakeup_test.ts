@@ -29,7 +29,7 @@ for (let turns = 0; turns < 4; turns++) {
     `${turns}`,
   );
   testEnd(
-    `DescriptorHandshake lets the process exit if its signal aborts after ${turns} turns`,
+    `listenForDescriptors() lets the process exit if it is closed after ${turns} turns`,
     "handshake.ts",
     `${turns}`,
   );

@@ -1,15 +1,12 @@
-/** Aborts the wait for the second connection after some turns. */
-import { DescriptorHandshake } from "../../../descriptors/handshake.ts";
+/** Closes the server for the second connection after some turns. */
+import { listenForDescriptors } from "../../../descriptors/handshake.ts";
 import { Libc } from "../../../descriptors/libc.ts";
 
 using libc = Libc.use();
 const directory = await Deno.makeTempDir();
-const place = { directory, token: "0".repeat(64) };
-const { connected, close } = new DescriptorHandshake(libc).open(place);
-const controller = new AbortController();
-const connection = connected(controller.signal);
+const server = listenForDescriptors(libc, `${directory}/d`, "0".repeat(64));
+const conn = await Deno.connect({ transport: "unix", path: `${directory}/d` });
 for (let turns = Number(Deno.args[0]); turns > 0; turns--) await null;
-controller.abort();
-await connection.catch(() => {});
-await close();
+await server.close();
+conn.close();
 await Deno.remove(directory, { recursive: true });
