@@ -162,7 +162,7 @@ function isThere(path: string): boolean {
   );
 }
 
-/** Read JSON with comments. Deno reports what is wrong with it. */
+/** Read JSON with comments. What only Deno can read opens no node_modules. */
 function read(path: string): Source {
   try {
     const text = Deno.readTextFileSync(path)
@@ -171,7 +171,7 @@ function read(path: string): Source {
     const value: unknown = JSON.parse(text);
     return { path, contents: isRecord(value) ? value : {} };
   } catch {
-    return { path, contents: {} };
+    return { path, contents: { nodeModulesDir: "none" } };
   }
 }
 

@@ -3,7 +3,6 @@
 import { dirname, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { isHeld } from "./environment.ts";
-import { ConnectError } from "./errors.ts";
 import { canRun } from "./inherited.ts";
 import { outputOf } from "./output.ts";
 import { isAbsence, isInside } from "./paths.ts";
@@ -32,9 +31,7 @@ export interface GraphOptions {
   readonly cache: string;
   /** The first words of the command. */
   readonly launcher: readonly string[];
-  /** In ms. */
-  readonly timeout: number;
-  readonly signal: AbortSignal | undefined;
+  readonly signal: AbortSignal;
 }
 
 interface Graph {
@@ -60,7 +57,6 @@ const MAX_GRAPHS = 32;
  * It also chooses what Deno reads here: a device, a pipe, millions of imports. So the launcher and
  * the time limit of the child apply. The graph is kept until one of its files changes.
  *
- * @throws {ConnectError} If this takes longer than the child may take to connect.
  * @throws {RangeError} If the graph is too large.
  */
 export async function findCode(
@@ -107,7 +103,7 @@ async function askDeno(url: URL, options: GraphOptions): Promise<Graph> {
 /** The output of `deno info`; an empty object if it fails. */
 async function info(
   url: URL,
-  { flags, cwd, env, cache, launcher, timeout, signal }: GraphOptions,
+  { flags, cwd, env, cache, launcher, signal }: GraphOptions,
 ): Promise<string> {
   const [command = "", ...args] = [
     ...launcher,
@@ -120,7 +116,6 @@ async function info(
     ...flags,
     url.href,
   ];
-  const timer = AbortSignal.timeout(timeout);
   try {
     const { success, stdout } = await outputOf(command, {
       args,
@@ -134,18 +129,10 @@ async function info(
       },
       ...cwd !== undefined && { cwd },
       stderr: "null",
-      signal: signal ? AbortSignal.any([signal, timer]) : timer,
+      signal,
     }, MAX_OUTPUT);
     return success && stdout !== "" ? stdout : "{}";
   } catch (error) {
-    signal?.throwIfAborted();
-    if (timer.aborted) {
-      throw new ConnectError(
-        `Cannot start module ${url}: its files were not found in ${
-          Math.round(timeout)
-        } ms`,
-      );
-    }
     if (error instanceof RangeError) {
       throw new RangeError(`Cannot start module ${url}: it imports too much`);
     }

@@ -20,7 +20,11 @@ import { isAbsence, isInside, realPathOf } from "./paths.ts";
  *
  * @throws {Deno.errors.NotCapable} If there is such a link, or the directory cannot be read.
  */
-export async function refuseLinks(path: string, writable: readonly string[]) {
+export async function refuseLinks(
+  path: string,
+  writable: readonly string[],
+  signal: AbortSignal,
+) {
   // Avoid a permission prompt.
   if (!isHeld({ name: "read", path })) {
     throw refusal(
@@ -31,6 +35,7 @@ export async function refuseLinks(path: string, writable: readonly string[]) {
   const places = writable.map(realPathOf);
   const directories = root === undefined ? [] : [{ path: root, depth: 0 }];
   for (const { path, depth } of directories) {
+    signal.throwIfAborted();
     const entries = await look(
       path,
       (path) => Array.fromAsync(Deno.readDir(path)),

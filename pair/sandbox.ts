@@ -11,6 +11,7 @@ import {
   removeDenoDir,
 } from "./deno_dir.ts";
 import { type Address, BROKER_VARIABLE, isHeld } from "./environment.ts";
+import { ConnectError } from "./errors.ts";
 import { findCode } from "./graph.ts";
 import type { LaunchHooks } from "./launch.ts";
 import { withoutInherited } from "./inherited.ts";
@@ -72,7 +73,8 @@ export async function planModule<S extends AnySerialization>(
     : withoutInherited(words);
   const program = isTrusted
     ? planTrusted(url, grants, options)
-    : await planSandbox(url, grants, { ...options, connectTimeout });
+    : await inTime(connectTimeout, options.signal, (signal) =>
+      planSandbox(url, grants, { ...options, signal }));
   return {
     command,
     options: {
@@ -103,6 +105,24 @@ export async function planModule<S extends AnySerialization>(
       dispose: program.dispose,
     },
   };
+}
+
+/** Plan the start of a module that may hold up the search for its files. */
+async function inTime(
+  timeout: number,
+  signal: AbortSignal | undefined,
+  plan: (signal: AbortSignal) => Promise<Program>,
+): Promise<Program> {
+  const timer = AbortSignal.timeout(timeout);
+  try {
+    return await plan(signal ? AbortSignal.any([signal, timer]) : timer);
+  } catch (error) {
+    signal?.throwIfAborted();
+    if (!timer.aborted) throw error;
+    throw new ConnectError(
+      `Cannot start module: its files were not found in ${timeout} ms`,
+    );
+  }
 }
 
 function checkOptions(
@@ -171,9 +191,10 @@ function planTrusted(
 async function planSandbox(
   url: URL,
   granted: Grants,
-  options: SpawnModuleOptions<AnySerialization>,
+  options: SpawnModuleOptions<AnySerialization> & { signal: AbortSignal },
 ): Promise<Program> {
-  const { denoArgs = [], cwd, env = {}, npmCache = false, wall } = options;
+  const { denoArgs = [], cwd, env = {}, npmCache = false, signal, wall } =
+    options;
   const grants = { ...granted };
   const { read = [], write = [] } = grants;
   const configuration = findConfiguration(denoArgs, {
@@ -218,7 +239,7 @@ async function planSandbox(
   if (wall === undefined && !readable.includes("/")) {
     const searched = isLocal ? [dirname(fileURLToPath(url)), ...reach] : reach;
     for (const path of new Set(searched)) {
-      if (path !== "/") await refuseLinks(path, writable);
+      if (path !== "/") await refuseLinks(path, writable, signal);
     }
   }
   const own = await makeDenoDir({
@@ -236,8 +257,7 @@ async function planSandbox(
       env: { ...env, ...deadProxies() },
       cache: own,
       launcher: options.launcher ?? [],
-      timeout: options.connectTimeout ?? 0,
-      signal: options.signal,
+      signal,
     });
     const files = [...ownFiles(), ...code];
     grants.read = withFiles(read, files);

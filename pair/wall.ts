@@ -34,13 +34,14 @@ function isOwn(path: string): boolean {
     isInside(path, "/dev") && !path.startsWith(`${MEMORY}/`);
 }
 
-/** What name resolution and TLS need. */
+/** What name resolution and TLS need; no private keys. */
 const NETWORK = [
   "/etc/resolv.conf",
   "/etc/hosts",
   "/etc/nsswitch.conf",
-  "/etc/ssl",
-  "/etc/pki",
+  "/etc/ssl/certs",
+  "/etc/pki/tls/certs",
+  "/etc/pki/ca-trust",
   "/etc/ca-certificates",
   "/usr/share/ca-certificates",
 ];

@@ -1,4 +1,9 @@
-import { assert, assertEquals, assertRejects } from "@std/assert";
+import {
+  assert,
+  assertEquals,
+  assertRejects,
+  assertStringIncludes,
+} from "@std/assert";
 import { fileURLToPath } from "node:url";
 import { text } from "../../channel.ts";
 import { ExitError, spawnModule } from "../../pair.ts";
@@ -228,6 +233,16 @@ test("spawnModule() behind bubblewrap shows only variables that are granted", as
   const grant = { env: ["SOCKETPAIR_SHOWN"] };
   assertEquals(await shell(script, grant), "=shown\n");
   assertEquals(await shell(script, { env: true }), "=SECRET\n=shown\n");
+});
+
+test("spawnModule() behind bubblewrap shows a module with a network certificates, but no keys", async () => {
+  const read = ["/bin", "/lib", "/lib64", "/usr"];
+  const script = "ls -d /etc/ssl/*";
+  assertEquals(
+    await shell(script, { read, net: ["example.com"] }),
+    "/etc/ssl/certs\n",
+  );
+  assertStringIncludes(await shell(script) ?? "", "/etc/ssl/private\n");
 });
 
 test("spawnModule() behind bubblewrap lets a module write everywhere that is granted", async () => {

@@ -346,6 +346,17 @@ Deno.test("spawnModule() keeps a module out of all that only passes through node
     await project.deno("run", "-A", "project/main.ts"),
     "-,-,-,-,-,-",
   );
+  // What only Deno can read opens nothing.
+  await project.write({
+    "project/package.json": { name: "project" },
+    "project/deno.json": `{ nodeModulesDir: 'none' }`,
+  });
+  assertEquals(
+    await project.deno("run", "-A", "project/main.ts"),
+    "-,-,-,-,-,-",
+  );
+  await Deno.remove(`${project.directory}/project/package.json`);
+  await project.write({ "project/deno.json": {} });
   // A workspace counts only for its members, as Deno does it.
   for (
     const [member, found] of [["other", "-,-"], [
