@@ -346,6 +346,21 @@ Deno.test("spawnModule() keeps a module out of all that only passes through node
     await project.deno("run", "-A", "project/main.ts"),
     "-,-,-,-,-,-",
   );
+  await project.write({
+    "project/package.json": { name: "project" },
+    "project/main.ts": parent(`import.meta.resolve("./child/child.ts")`, {
+      options: `denoArgs: Deno.args`,
+    }),
+  });
+  assertEquals(
+    await project.deno(
+      "run",
+      "-A",
+      "project/main.ts",
+      "--node-modules-dir=none",
+    ),
+    "-,-,-,-,-,-",
+  );
   // What only Deno can read opens nothing.
   await project.write({
     "project/package.json": { name: "project" },
