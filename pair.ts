@@ -29,6 +29,7 @@ import type { AnySerialization, Channel, Received, Sent } from "./channel.ts";
 import type { Child, ConnectedChild } from "./pair/child.ts";
 import {
   type Address,
+  connectionVariables,
   log,
   requireDeno,
   requireDescriptor,
@@ -79,8 +80,7 @@ export { ConnectError, ExitError } from "./pair/errors.ts";
  * @throws {Deno.errors.NotSupported} On Windows, and before Deno 2.9.6.
  * @throws {RangeError} If `directory` is too long: the path of a socket in it may have 107 bytes on
  * Linux, 103 on macOS.
- * @throws {Error} If the directory cannot be made: `Deno.errors.NotCapable`, `NotFound`,
- * `PermissionDenied`.
+ * @throws {Error} If the directory cannot be made.
  */
 export async function socketPair(
   options: SocketPairOptions = {},
@@ -173,10 +173,8 @@ function listenTcp(): Endpoint {
  * @throws {Deno.errors.NotCapable} If a permission is missing.
  * @throws {Deno.errors.PermissionDenied} If this user may not run the command or write to the
  * directory, or if others could replace the directory.
- * @throws {TypeError | RangeError} If an option is not what its documentation says, or `directory`
- * is too long: see {@linkcode socketPair}.
- * @throws {Deno.errors.NotSupported} Before Deno 2.9.6.
- * @throws {Error} The reason of `signal`.
+ * @throws {TypeError | RangeError} If an option is not what its documentation says.
+ * @throws {unknown} The reason of `signal`.
  */
 export async function spawn<S extends AnySerialization = undefined>(
   command: string | URL,
@@ -209,7 +207,7 @@ export async function spawn<S extends AnySerialization = undefined>(
     await parent.letIn(directory, options);
   }
   const started = await start(command, checked, hooks, address, {
-    ...parent.connectionVariables(address, token),
+    ...connectionVariables(address, token),
     ...attachment?.env,
   });
   let child: ConnectedChild<S> | undefined;

@@ -2,9 +2,17 @@
 
 import type { Connection } from "../channel.ts";
 
-export const PATH_VARIABLE = "SOCKETPAIR_PATH";
-export const PORT_VARIABLE = "SOCKETPAIR_PORT";
+const PATH_VARIABLE = "SOCKETPAIR_PATH";
+const PORT_VARIABLE = "SOCKETPAIR_PORT";
 export const TOKEN_VARIABLE = "SOCKETPAIR_TOKEN";
+
+/** The variables that tell a child where to connect. */
+export const CONNECTION_VARIABLES = [
+  PATH_VARIABLE,
+  PORT_VARIABLE,
+  TOKEN_VARIABLE,
+] as const;
+
 export const DEBUG_VARIABLE = "SOCKETPAIR_DEBUG";
 
 /** Other runtimes can import this layer, but not use it. */
@@ -139,6 +147,17 @@ export async function writeAll(
 ) {
   let rest = bytes;
   while (rest.length > 0) rest = rest.subarray(await conn.write(rest));
+}
+
+/** Tell a child where to connect. */
+export function connectionVariables(
+  address: Address,
+  token: string,
+): Record<string, string> {
+  const place = "path" in address
+    ? { [PATH_VARIABLE]: address.path }
+    : { [PORT_VARIABLE]: String(address.port) };
+  return { ...place, [TOKEN_VARIABLE]: token };
 }
 
 /** Take the address and the token from the environment. */

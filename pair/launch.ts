@@ -4,14 +4,12 @@ import type { AnySerialization } from "../channel.ts";
 import { checkLimits } from "../channel/message_writer.ts";
 import {
   type Address,
+  CONNECTION_VARIABLES,
   DEBUG_VARIABLE,
   environment,
   isHeld,
   log,
   messageOf,
-  PATH_VARIABLE,
-  PORT_VARIABLE,
-  TOKEN_VARIABLE,
 } from "./environment.ts";
 import type { Admission } from "./handshake.ts";
 import type { SpawnOptions } from "./options.ts";
@@ -100,19 +98,6 @@ export function checkOptions<O extends Options>(options: O) {
   return { ...options, connectTimeout, gracePeriod, transport };
 }
 
-/** The variables that tell a child where to connect. */
-export function connectionVariables(
-  address: Address,
-  token: string,
-): Record<string, string> {
-  return {
-    ..."path" in address
-      ? { [PATH_VARIABLE]: address.path }
-      : { [PORT_VARIABLE]: String(address.port) },
-    [TOKEN_VARIABLE]: token,
-  };
-}
-
 /** The options of `Deno.Command` for a child. */
 export function commandOptions(
   options: Options,
@@ -127,7 +112,7 @@ export function commandOptions(
   const piped = (how: typeof stdin) =>
     module === undefined || how === "inherit" ? how : "piped";
   // Those of a child that has not connected are not for its own children.
-  const own = [PATH_VARIABLE, PORT_VARIABLE, TOKEN_VARIABLE]
+  const own = CONNECTION_VARIABLES
     .filter((variable) => !clearEnv && environment(variable) !== undefined);
   return {
     args: argsFor?.(address) ?? options.args ?? [],

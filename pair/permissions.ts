@@ -4,12 +4,10 @@ import { fileURLToPath } from "node:url";
 import {
   type Address,
   BROKER_VARIABLE,
+  CONNECTION_VARIABLES,
   DEBUG_VARIABLE,
   isHeld,
   log,
-  PATH_VARIABLE,
-  PORT_VARIABLE,
-  TOKEN_VARIABLE,
 } from "./environment.ts";
 import { absolutePath } from "./paths.ts";
 
@@ -69,7 +67,7 @@ export function permissionFlags(grants: Grants, address?: Address): string[] {
       write: [address.path],
     }
     : { net: [`127.0.0.1:${address.port}`] };
-  socket.env = address ? [PATH_VARIABLE, PORT_VARIABLE, TOKEN_VARIABLE] : [];
+  socket.env = address ? [...CONNECTION_VARIABLES] : [];
   socket.env.push(BROKER_VARIABLE);
   if (log) socket.env.push(DEBUG_VARIABLE);
   return PERMISSION_NAMES.flatMap((name) => {

@@ -31,13 +31,6 @@ import { findWall, makeWall, seeThrough, visible } from "./wall.ts";
 /** The layers of this package: a file and a folder of that name each. */
 const LAYERS = ["framing", "channel", "pair", "descriptors", "jsonrpc"];
 
-/** What `spawn()` is given for a module. */
-interface Plan<S extends AnySerialization> {
-  readonly command: string;
-  readonly options: SpawnOptions<S>;
-  readonly hooks: LaunchHooks;
-}
-
 /** How `deno` is run. */
 interface Program {
   readonly flags: readonly string[];
@@ -50,10 +43,11 @@ interface Program {
   readonly dispose?: (() => Promise<void>) | undefined;
 }
 
+/** Find out what to give `spawn()` to start a module. */
 export async function planModule<S extends AnySerialization>(
   specifier: string | URL,
   options: SpawnModuleOptions<S>,
-): Promise<Plan<S>> {
+): Promise<{ command: string; options: SpawnOptions<S>; hooks: LaunchHooks }> {
   const { args = [], denoArgs = [], launcher = [], permissions = "none" } =
     options;
   checkOptions(options);

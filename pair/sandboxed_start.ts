@@ -4,14 +4,12 @@ import {
   type Address,
   BROKER_VARIABLE,
   connect,
+  CONNECTION_VARIABLES,
   handOver,
   log,
   messageOf,
-  PATH_VARIABLE,
-  PORT_VARIABLE,
   REASON_MARK,
   takeAddress,
-  TOKEN_VARIABLE,
   writeAll,
   writeToken,
 } from "./environment.ts";
@@ -81,7 +79,7 @@ function confine({ mayAskBroker }: ModuleStart, address?: Address) {
   Deno.permissions.revokeSync({ name: "env", variable: BROKER_VARIABLE });
   if (address === undefined) return;
   revokeSocket(address);
-  for (const variable of [PATH_VARIABLE, PORT_VARIABLE, TOKEN_VARIABLE]) {
+  for (const variable of CONNECTION_VARIABLES) {
     Deno.permissions.revokeSync({ name: "env", variable });
   }
 }

@@ -10,15 +10,12 @@ import { absolutePath, isAbsence, isInside } from "./paths.ts";
 import type { Grants } from "./permissions.ts";
 
 /** Own namespaces, no further ones, no capabilities, and an end with the parent. */
-const UNSHARE = [
-  "--unshare-all",
-  "--unshare-user",
-  "--disable-userns",
-  "--die-with-parent",
-  "--new-session",
-  "--cap-drop",
-  "ALL",
-];
+const UNSHARE =
+  "--unshare-all --unshare-user --disable-userns --die-with-parent --new-session --cap-drop ALL"
+    .split(" ");
+
+/** File systems of its own, and no settings of the system to write. */
+const OWN = "--proc /proc --remount-ro /proc --dev /dev".split(" ");
 
 /** Memory of the child's own, in bytes: its cache, and temporary files. */
 const MEMORY = "/dev/shm";
@@ -109,9 +106,7 @@ export async function makeWall(
     ...UNSHARE,
     ...hasNetwork ? ["--share-net"] : [],
     ...binds.filter(([, path]) => path === "/").flat(),
-    ...["--proc", "/proc"],
-    ...["--remount-ro", "/proc"],
-    ...["--dev", "/dev"],
+    ...OWN,
     ...["--size", String(MEMORY_SIZE), "--tmpfs", MEMORY],
     ...binds.filter(([, path]) => path !== "/").flat(),
     ...["--dir", CACHE],
@@ -186,8 +181,7 @@ async function tryWall(): Promise<Wall> {
   const args = [
     ...UNSHARE,
     ...["--ro-bind", "/", "/"],
-    ...["--proc", "/proc"],
-    ...["--dev", "/dev"],
+    ...OWN,
     ...["--setenv", "LD_TRACE_LOADED_OBJECTS", "1"],
     ...["--", deno, "--version"],
   ];
