@@ -230,7 +230,6 @@ export async function spawn<S extends AnySerialization = undefined>(
   }
 }
 
-/** Start the process. */
 async function start(
   command: string | URL,
   options: SpawnOptions<AnySerialization>,
@@ -329,8 +328,7 @@ async function loadSandbox() {
  *
  * Deletes the environment variables so that child processes do not inherit them. Needs
  * `--allow-net`, read and write access to the path, and
- * `--allow-env=SOCKETPAIR_PATH,SOCKETPAIR_PORT,SOCKETPAIR_TOKEN`; {@linkcode spawnModule} grants
- * them.
+ * `--allow-env=SOCKETPAIR_PATH,SOCKETPAIR_PORT,SOCKETPAIR_TOKEN`.
  *
  * @example A child that answers each message in upper case
  * ```ts ignore

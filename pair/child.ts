@@ -64,7 +64,6 @@ export interface Child<In = Uint8Array<ArrayBuffer>, Out = In>
   [Symbol.asyncDispose](): Promise<void>;
 }
 
-/** The implementation of {@linkcode Child}. */
 export class ConnectedChild<S extends AnySerialization>
   implements Child<Received<S>, Sent<S>> {
   readonly channel: Channel<Received<S>, Sent<S>>;

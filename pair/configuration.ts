@@ -129,7 +129,6 @@ function origin(): string | undefined {
   return main === undefined ? absolutePath("worker") : undefined;
 }
 
-/** The directories above a path, the nearest first. */
 function* above(path: string | undefined): Generator<string> {
   if (path === undefined) return;
   let directory = dirname(path);
@@ -179,7 +178,6 @@ function isRecord(value: unknown): value is Record<string, unknown> {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
-/** Whether Deno takes packages from `node_modules` without writing it. */
 function usesNodeModules(sources: readonly Source[]): boolean {
   // The root of the workspace is last, and has the last word.
   const mode = sources.map(({ contents }) => contents.nodeModulesDir)

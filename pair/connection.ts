@@ -1,5 +1,3 @@
-/** The connection to a child, and what its end means. */
-
 import type { Connection } from "../channel.ts";
 import { type Peer, setPeer } from "../channel/transports.ts";
 import type { Failure } from "../channel/waiting.ts";
@@ -68,7 +66,6 @@ export class ChildConnection implements Connection, Peer {
     else this.abort();
   }
 
-  /** Close both directions now. */
   abort(): void {
     this.#state = "closed";
     this.#closed.resolve();

@@ -6,15 +6,12 @@ import { outputOf } from "./output.ts";
 import { absolutePath, isInside, realPathOf } from "./paths.ts";
 
 export interface CacheOptions {
-  /** The parent's cache. */
   readonly cache: string | undefined;
-  /** Where to make the directory. */
   readonly directory: string | undefined;
   /** Names in the parent's cache that are linked. */
   readonly links: readonly string[];
   /** Directories that the module may read or write. */
   readonly reach: readonly string[];
-  /** Whether the child is another user. */
   readonly isForeign: boolean;
 }
 
@@ -73,7 +70,6 @@ async function link(target: string, path: string): Promise<void> {
   throw new Error(`Cannot link Deno's cache: ${stderr.trim()}`);
 }
 
-/** The path of Deno's cache, as far as this process knows. */
 export function denoDir(env: Record<string, string> = {}): string | undefined {
   const variable = (name: string) => env[name] ?? environment(name);
   const own = variable("DENO_DIR");

@@ -116,7 +116,6 @@ function parentOf(path: string): string {
   return path.slice(0, path.lastIndexOf("/")) || "/";
 }
 
-/** Remove a directory and all that a child may have put in it. */
 export async function removeDirectory(directory: string): Promise<void> {
   // To remove anything else takes a free descriptor.
   removeSockets(directory);
@@ -127,7 +126,6 @@ export async function removeDirectory(directory: string): Promise<void> {
   if (directories.size === 0) removeEventListener("unload", removeAll);
 }
 
-/** Remove a directory that holds nothing but sockets. */
 function removeSockets(directory: string) {
   const sockets = SOCKET_NAMES.map((name) => `${directory}/${name}`);
   for (const path of [...sockets, directory]) removeIfPossible(path);

@@ -27,7 +27,6 @@ export type Address = { readonly path: string } | { readonly port: number };
 /** The oldest version of Deno in which this layer works. */
 const LEAST_VERSION = "2.9.6";
 
-/** Throw unless this is a version of Deno in which this layer works. */
 export function requireDeno(doing: string): void {
   const needs = `Cannot ${doing}: needs Deno ${LEAST_VERSION} or later`;
   if (!isDeno) throw new Error(`${needs}, and this is not Deno`);
@@ -54,7 +53,6 @@ export function environment(variable: string): string | undefined {
   }
 }
 
-/** Whether this process holds a permission in full. */
 export function isHeld(descriptor: Deno.PermissionDescriptor): boolean {
   const { state, partial } = Deno.permissions.querySync(descriptor);
   return state === "granted" && !partial;
@@ -93,19 +91,16 @@ export const REASON_MARK = "!";
 export interface PendingConnection {
   readonly conn: Connection;
   readonly remainingToken: string;
-  /** Called when it is taken. */
   onTake?(): void;
 }
 
 /** The global property for a connection that is handed over; `null` when it was taken. */
 const CONNECTION_KEY = Symbol.for("@socketpair/socketpair");
 
-/** Hand a connection over to the module that is loaded next. */
 export function handOver(connection: PendingConnection) {
   Reflect.set(globalThis, CONNECTION_KEY, connection);
 }
 
-/** Take the connection that was handed over, or else connect. */
 export async function takeConnection(): Promise<PendingConnection> {
   const connection: unknown = Reflect.get(globalThis, CONNECTION_KEY);
   if (isPendingConnection(connection)) {
@@ -149,18 +144,18 @@ export async function writeAll(
   while (rest.length > 0) rest = rest.subarray(await conn.write(rest));
 }
 
-/** Tell a child where to connect. */
 export function connectionVariables(
   address: Address,
   token: string,
 ): Record<string, string> {
-  const place = "path" in address
-    ? { [PATH_VARIABLE]: address.path }
-    : { [PORT_VARIABLE]: String(address.port) };
-  return { ...place, [TOKEN_VARIABLE]: token };
+  return {
+    ..."path" in address
+      ? { [PATH_VARIABLE]: address.path }
+      : { [PORT_VARIABLE]: String(address.port) },
+    [TOKEN_VARIABLE]: token,
+  };
 }
 
-/** Take the address and the token from the environment. */
 export function takeAddress(): { address: Address; token: string } {
   const path = takeVariable(PATH_VARIABLE);
   const port = takeVariable(PORT_VARIABLE);
@@ -170,7 +165,6 @@ export function takeAddress(): { address: Address; token: string } {
   return { address, token };
 }
 
-/** The error of a process that is not a child, or has connected before. */
 function nothingLeft(): Error {
   return new Error(
     "Cannot connect to parent: SOCKETPAIR_PATH and SOCKETPAIR_TOKEN are not set: spawn() sets them, and they can be used once",

@@ -1,6 +1,5 @@
 /** The errors of this layer that callers catch. */
 
-/** How much of a line is shown in a message. */
 const MAX_LINE_LENGTH = 300;
 
 /** The child never connected. */
@@ -54,10 +53,7 @@ export class ExitError extends Error {
    */
   readonly stderr?: string;
 
-  /**
-   * Construct a new instance. The `cause` is the error of the connection:
-   * `Deno.errors.ConnectionReset` if the child left messages unread.
-   */
+  /** Construct a new instance. The `cause` is the error of the connection. */
   constructor(
     message: string,
     { status, pid, stderr, cause }: {

@@ -13,7 +13,6 @@ const CODE = /\.([mc]?[jt]s|[jt]sx|wasm)$/;
 /** JSON files, relative to the module's directory: no name begins with a dot. */
 const DATA = /^(?!.*\/\.).*\.json$/;
 
-/** Bytes of output, at most. */
 const MAX_OUTPUT = 8 * 1024 * 1024;
 
 const SH = "/bin/sh";
@@ -21,7 +20,6 @@ const SH = "/bin/sh";
 /** Limits a program to 512 MiB, where the system can. */
 const LIMIT = 'ulimit -S -d 524288 2>/dev/null; ulimit -S -c 0; exec "$0" "$@"';
 
-/** How to run `deno info`. */
 export interface GraphOptions {
   readonly flags: readonly string[];
   readonly cwd: string | URL | undefined;
@@ -29,7 +27,6 @@ export interface GraphOptions {
   readonly env: Record<string, string>;
   /** The child's own cache: what Deno stores there of the graph is for the child. */
   readonly cache: string;
-  /** The first words of the command. */
   readonly launcher: readonly string[];
   readonly signal: AbortSignal;
 }
@@ -46,7 +43,6 @@ interface Graph {
 
 const graphs = new Map<string, Graph>();
 
-/** Number of graphs kept. */
 const MAX_GRAPHS = 32;
 
 /**
@@ -167,7 +163,6 @@ async function analysisIn(
   return analysis;
 }
 
-/** The path of a file that Deno could not load. */
 function pathOf(specifier: string): string | undefined {
   try {
     return fileURLToPath(specifier);

@@ -23,6 +23,7 @@ import {
 } from "./environment.ts";
 import { ConnectError, describeStatus } from "./errors.ts";
 import { ANSI_COLOR } from "./pipes.ts";
+import type { Admission } from "./launch.ts";
 import type { StartedProcess } from "./process.ts";
 import { within } from "./waiting.ts";
 
@@ -41,7 +42,6 @@ const CROWDED_TIMEOUT = 100;
 /** How many dropped connections `ConnectError.strangers` has. */
 const MAX_STRANGERS = 1_000;
 
-/** How many bytes of a reason are read. */
 const MAX_REASON_LENGTH = 4_096;
 
 /** How long the reason of a child that has exited may take to arrive, in ms. */
@@ -58,13 +58,11 @@ export function equalTokens(a: Uint8Array, b: Uint8Array): boolean {
   return difference === 0;
 }
 
-/** The part of a connection that a handshake uses. */
 export interface Handshaking {
   read(buffer: Uint8Array): Promise<number | null>;
   close(): void | Promise<void>;
 }
 
-/** Read until a buffer is full. */
 async function fill(conn: Handshaking, buffer: Uint8Array, from = 0) {
   for (let length = from; length < buffer.length;) {
     const read = await conn.read(buffer.subarray(length));
@@ -88,7 +86,6 @@ async function readReason(conn: Handshaking): Promise<string> {
     .trim();
 }
 
-/** Where a {@linkcode HandshakeServer} listens. */
 export interface Endpoint<Conn = Deno.Conn, At extends Address = Address> {
   readonly listener: AsyncIterable<Conn> & { close(): void };
   readonly address: At;
@@ -216,7 +213,6 @@ export class HandshakeServer<Conn extends Handshaking = Deno.Conn>
     }
   }
 
-  /** End a handshake. Returns whether it was pending. */
   #end(conn: Conn): boolean {
     clearTimeout(this.#handshakes.get(conn));
     return this.#handshakes.delete(conn);
@@ -240,12 +236,6 @@ export class HandshakeServer<Conn extends Handshaking = Deno.Conn>
     if (this.strangers.length > MAX_STRANGERS) this.strangers.shift();
   }
 }
-
-/** A {@linkcode HandshakeServer} of any connections, as far as a wait uses it. */
-export type Admission = Pick<
-  HandshakeServer<Handshaking>,
-  "admitted" | "acceptBacklog" | "strangers" | typeof Symbol.asyncDispose
->;
 
 /**
  * Wait until the child connects, exits, takes too long, or is no longer wanted.

@@ -79,7 +79,6 @@ export function isInheritable(info: string): boolean {
   return flags !== undefined && (parseInt(flags, 8) & CLOSE_ON_EXEC) === 0;
 }
 
-/** Whether a program exists, and this process may run it. */
 export function canRun(path: string): boolean {
   return isHeld({ name: "run", command: path }) && isFile(path);
 }

@@ -11,7 +11,6 @@ import {
   log,
   messageOf,
 } from "./environment.ts";
-import type { Admission } from "./handshake.ts";
 import type { SpawnOptions } from "./options.ts";
 
 type Options = SpawnOptions<AnySerialization>;
@@ -19,12 +18,10 @@ type Options = SpawnOptions<AnySerialization>;
 const DEFAULT_CONNECT_TIMEOUT = 30_000;
 const DEFAULT_GRACE_PERIOD = 5_000;
 
-/** The longest delay of a timer, in ms. */
 const MAX_DELAY = 2 ** 31 - 1;
 
 /** How other files and the layer above take part while `spawn()` starts a child. */
 export interface LaunchHooks {
-  /** The URL of the module that is started. */
   readonly module?: string;
   /** Listen for a second connection, in the same directory and with the same token. Not over TCP. */
   attach?(place: { directory: string; token: string }): Attachment;
@@ -39,8 +36,14 @@ export interface LaunchHooks {
   dispose?: (() => Promise<void>) | undefined;
 }
 
+/** A `HandshakeServer` of any connections, as far as the wait for a child uses it. */
+export interface Admission extends AsyncDisposable {
+  readonly admitted: Promise<unknown>;
+  readonly strangers: readonly Error[];
+  acceptBacklog(): Promise<void>;
+}
+
 export interface Attachment {
-  /** Variables that tell the child about it. */
   readonly env: Record<string, string>;
   /** The caller closes it. */
   readonly server: Admission;
@@ -98,7 +101,6 @@ export function checkOptions<O extends Options>(options: O) {
   return { ...options, connectTimeout, gracePeriod, transport };
 }
 
-/** The options of `Deno.Command` for a child. */
 export function commandOptions(
   options: Options,
   { module, argsFor }: LaunchHooks,

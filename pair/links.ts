@@ -2,14 +2,10 @@
  * Which symbolic links may lie in a directory that a sandboxed module can reach.
  *
  * Deno checks a path as text, and the kernel follows links: `/m/a/l%2F..%2F..%2Fsecret` does not
- * leave `/m` as text, but if `l` leads to `/m`, the kernel reads `/secret`. Depth decides: if
- * each link in `/m` leads to a place in `/m` that is no less deep than the link, the kernel is
- * never less deep than the text, so a path that stays in `/m` as text stays there.
- *
- * A link counts by its own text, wherever it leads today. A path that leaves `/m` and comes back
- * by name can end in another directory of that name; `SECURITY.md` says so.
- *
- * @module
+ * leave `/m` as text, but if `l` leads to `/m`, the kernel reads `/secret`. If each link in `/m`
+ * leads to a place in `/m` that is no less deep than the link, the kernel is never less deep than
+ * the text, so a path that stays in `/m` as text stays there. `SECURITY.md` says what that leaves
+ * open: a path that leaves `/m` and comes back by name.
  */
 
 import { isHeld, messageOf } from "./environment.ts";
@@ -36,10 +32,7 @@ export async function refuseLinks(
   const directories = root === undefined ? [] : [{ path: root, depth: 0 }];
   for (const { path, depth } of directories) {
     signal.throwIfAborted();
-    const entries = await look(
-      path,
-      (path) => Array.fromAsync(Deno.readDir(path)),
-    );
+    const entries = await look(path, (at) => Array.fromAsync(Deno.readDir(at)));
     for (const { name, isDirectory, isSymlink } of entries ?? []) {
       // Deno reads every name that is not UTF-8 as the same text.
       if (name.includes("\uFFFD")) {

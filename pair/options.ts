@@ -56,21 +56,22 @@ export interface SpawnOptions<S extends AnySerialization = undefined>
    */
   stdin?: "piped" | "inherit" | "null" | undefined;
   /**
-   * Standard output of the child.
+   * Standard output of the child. That of a module is copied to this process's by default, line by
+   * line: with `"inherit"`, a module can read what is typed at the terminal, and cut a file.
    *
-   * @default {"inherit"}
+   * @default {"inherit", and a copy for spawnModule()}
    */
   stdout?: "piped" | "inherit" | "null" | undefined;
   /**
-   * Standard error of the child.
+   * Standard error of the child, like `stdout`.
    *
-   * @default {"inherit"}
+   * @default {"inherit", and a copy for spawnModule()}
    */
   stderr?: "piped" | "inherit" | "null" | undefined;
   /**
    * Start the child in its own process group, which signals then go to, so that `sh -c` or
-   * `npm run` does not leave the real program behind. Ctrl-C in a terminal does not reach it. Needs
-   * `--allow-run` in full.
+   * `npm run` does not leave the real program behind. Ctrl-C in a terminal does not reach it.
+   * Needs `--allow-run` in full. Has no effect with `wall`.
    *
    * @default {false}
    */
@@ -140,20 +141,6 @@ export interface ConnectOptions<S extends AnySerialization = undefined>
  */
 export interface SpawnModuleOptions<S extends AnySerialization = undefined>
   extends SpawnOptions<S> {
-  /**
-   * Standard output of the child. By default it is copied to that of this process, line by line.
-   * `"inherit"` is for a module that is trusted: it gets the terminal or the file itself, can read
-   * what is typed, and cut or change the file.
-   *
-   * @default {copied}
-   */
-  stdout?: "piped" | "inherit" | "null" | undefined;
-  /**
-   * Standard error of the child, like `stdout`.
-   *
-   * @default {copied}
-   */
-  stderr?: "piped" | "inherit" | "null" | undefined;
   /**
    * What the child may do besides using its socket and reading its own code and JSON: the files in
    * its directory or below that it imports by literal specifiers. Other files have to be granted by

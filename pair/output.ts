@@ -1,6 +1,5 @@
 /** Runs a program for its output. */
 
-/** The output of a program, and whether it succeeded. */
 export interface Output {
   readonly success: boolean;
   readonly stdout: string;
@@ -55,7 +54,6 @@ export async function outputOf(
   }
 }
 
-/** Passes bytes through, up to a number of them. */
 function atMost(maxLength: number): TransformStream<Uint8Array, Uint8Array> {
   let length = 0;
   return new TransformStream({

@@ -1,5 +1,3 @@
-/** Paths: in words, and as the system resolves them. */
-
 import { resolve } from "node:path";
 import { isHeld } from "./environment.ts";
 
@@ -9,7 +7,6 @@ export function isAbsence(error: unknown): boolean {
     error instanceof Deno.errors.NotADirectory;
 }
 
-/** Whether a path is a directory, or lies in it. */
 export function isInside(path: string, directory: string): boolean {
   return path === directory ||
     path.startsWith(directory.endsWith("/") ? directory : `${directory}/`);

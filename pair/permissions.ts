@@ -1,5 +1,3 @@
-/** Permissions of a module's process, as flags of `deno run`. */
-
 import { fileURLToPath } from "node:url";
 import {
   type Address,

@@ -10,7 +10,6 @@ import { limitReads } from "./waiting.ts";
 
 const BUFFER_LENGTH = 65_536;
 
-/** A longer line is copied in parts. */
 const MAX_LINE_LENGTH = 65_536;
 
 /** How much of the end of an output is kept for an error. */

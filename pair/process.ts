@@ -49,9 +49,7 @@ function exists(pid: number): boolean {
 
 export class StartedProcess {
   readonly process: Deno.ChildProcess;
-  /** What was started, in full. */
   readonly name: string;
-  /** Resolves when the process has exited. */
   readonly exited: Promise<void>;
   /** Resolves when nothing is left to do for it, some time after it has exited. */
   readonly finished: Promise<unknown>;

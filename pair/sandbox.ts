@@ -28,22 +28,17 @@ import {
 import { type ModuleStart, startModule } from "./sandboxed_start.ts";
 import { findWall, makeWall, seeThrough, visible } from "./wall.ts";
 
-/** The layers of this package: a file and a folder of that name each. */
 const LAYERS = ["framing", "channel", "pair", "descriptors", "jsonrpc"];
 
-/** How `deno` is run. */
 interface Program {
   readonly flags: readonly string[];
   readonly grants: Grants;
   readonly env: Record<string, string>;
   readonly main: string;
-  /** The words before `deno`'s. */
   readonly wall?: ((address?: Address) => readonly string[]) | undefined;
-  /** Remove what was made for the child. */
   readonly dispose?: (() => Promise<void>) | undefined;
 }
 
-/** Find out what to give `spawn()` to start a module. */
 export async function planModule<S extends AnySerialization>(
   specifier: string | URL,
   options: SpawnModuleOptions<S>,

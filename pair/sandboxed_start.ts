@@ -19,7 +19,6 @@ const { exit } = Deno;
 
 /** The module, and what its start depends on. */
 export interface ModuleStart {
-  /** Its URL. */
   specifier: string;
   /** What an error says if an import cannot be resolved. */
   hint: string;
@@ -84,7 +83,6 @@ function confine({ mayAskBroker }: ModuleStart, address?: Address) {
   }
 }
 
-/** What may help if a module cannot be loaded. */
 function noteOf(message: string, module: ModuleStart): string | undefined {
   const { specifier, hint, hasNpmCache } = module;
   if (/npm package not found|in the node_modules/.test(message)) {
@@ -105,7 +103,6 @@ function noteOf(message: string, module: ModuleStart): string | undefined {
   }
 }
 
-/** Import the module; an error says what may help. */
 async function load(module: ModuleStart) {
   try {
     await import(module.specifier);

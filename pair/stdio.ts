@@ -61,7 +61,6 @@ async function adopt(input: number, output: number): Promise<DuplexStream> {
   }
 }
 
-/** Redirect everything that writes to standard output to standard error. */
 function redirectOutput() {
   const { stdout, stderr } = Deno;
   // Change the object itself, because other code may hold it.

@@ -13,7 +13,6 @@ import {
 import { serializationOf } from "../channel/serializations.ts";
 import { log, messageOf } from "./environment.ts";
 
-/** Make a channel over a stream. */
 export function openChannel<S extends AnySerialization>(
   stream: Connection | DuplexStream,
   options: ChannelOptions<S>,

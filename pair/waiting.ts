@@ -1,5 +1,3 @@
-/** How long to wait for a child, and for what it has left. */
-
 /** How long the end of a stream waits for the exit of the child, and the exit for the end, in ms. */
 export const END_WAIT = 1_000;
 

@@ -22,7 +22,6 @@ const MEMORY = "/dev/shm";
 const MEMORY_SIZE = 64 * 1024 * 1024;
 const CACHE = `${MEMORY}/deno`;
 
-/** What precedes the path of a Unix socket in a grant of `net`. */
 const UNIX = "unix:";
 
 /** Whether the child has files of its own there, which a grant doesn't replace. */
@@ -44,7 +43,6 @@ const NETWORK = [
 ];
 
 export interface WallOptions {
-  /** Files to read: code and configuration. */
   readonly files: readonly string[];
   readonly grants: Grants;
   readonly cwd: string | URL | undefined;
@@ -54,7 +52,6 @@ export interface WallOptions {
 }
 
 interface Wall {
-  /** The path of `bwrap`. */
   readonly program: string;
   /** Deno and the libraries that it loads. */
   readonly libraries: readonly string[];
@@ -127,7 +124,6 @@ export async function makeWall(
   ];
 }
 
-/** A link in the child's cache. */
 function symlink(name: string, target: string): string[] {
   return ["--symlink", target, `${CACHE}/${name}`];
 }
@@ -269,7 +265,6 @@ function withSignal(status: Deno.CommandStatus): Deno.CommandStatus {
     : { ...status, signal: signal as Deno.Signal };
 }
 
-/** Variables of this process that are there behind the wall. */
 const VISIBLE = ["PATH", "NO_COLOR", "DENO_TLS_CA_STORE"];
 
 /**
