@@ -47,7 +47,7 @@ import {
   type Failure,
   markHandled,
   rejectedPromise,
-} from "./channel/waiting.ts";
+} from "./channel/waiters.ts";
 
 export type { FrameHeader, Framing, FramingOptions } from "./framing.ts";
 export {
@@ -119,7 +119,7 @@ export class Channel<In = Uint8Array<ArrayBuffer>, Out = In>
   readonly #closed = Promise.withResolvers<void>();
   #closing: Promise<void> | undefined;
   #isReleased = false;
-  #isPeerGone = false;
+  #hasPeerExited = false;
   #peerFailure: Failure | undefined;
   #unreceivedTimer: ReturnType<typeof setTimeout> | undefined;
   #unsentTimer: ReturnType<typeof setTimeout> | undefined;
@@ -175,7 +175,7 @@ export class Channel<In = Uint8Array<ArrayBuffer>, Out = In>
       return message;
     };
     this.#borrows = borrows;
-    const onFailure = (reason: unknown) => this.#fail(reason);
+    const failChannel = (reason: unknown) => this.#fail(reason);
     this.#writer = new MessageWriter(this.#transport, {
       serialization,
       encoder,
@@ -184,18 +184,20 @@ export class Channel<In = Uint8Array<ArrayBuffer>, Out = In>
         if (failure) this.#closed.reject(failure.reason);
         this.#settle();
       },
-      onFailure,
+      failChannel,
     });
     this.#reader = new MessageReader(this.#transport, decoder, {
       borrows,
       onEnd: () => this.#settle(),
-      onFailure,
-      endFailure: () =>
-        this.#closing ? undefined : this.#writer.failure ?? this.#peerFailure,
+      failChannel,
+      failureAtEnd: () =>
+        this.#closing
+          ? undefined
+          : this.#writer.sendFailure ?? this.#peerFailure,
     });
     markHandled(this.#closed.promise);
-    void this.#transport.peer?.gone.then((failure) => {
-      this.#isPeerGone = true;
+    void this.#transport.peer?.exited.then((failure) => {
+      this.#hasPeerExited = true;
       this.#peerFailure = failure;
       this.#settle();
       this.#settleUnreceived();
@@ -510,12 +512,12 @@ export class Channel<In = Uint8Array<ArrayBuffer>, Out = In>
 
   /** Close if both directions have ended. */
   #settle() {
-    if (!this.#reader.isEnded) return;
+    if (this.#reader.isOpen) return;
     if (this.#peerFailure && !this.#closing) {
       return this.abort(this.#peerFailure.reason);
     }
     const hasSendingEnded = this.#writer.isEnded ||
-      (this.#isPeerGone && !this.#writer.isBusy && !this.#closing);
+      (this.#hasPeerExited && !this.#writer.isBusy && !this.#closing);
     if (!hasSendingEnded) return;
     this.#release();
     this.#closed.resolve();
@@ -525,7 +527,7 @@ export class Channel<In = Uint8Array<ArrayBuffer>, Out = In>
   #settleUnreceived() {
     const { isWatching, requests } = this.#reader;
     const isOpen = !this.#isReleased && !this.#closing;
-    if (!isWatching || !isOpen || !this.#isPeerGone) return;
+    if (!isWatching || !isOpen || !this.#hasPeerExited) return;
     this.#unreceivedTimer ??= setTimeout(() => {
       this.#unreceivedTimer = undefined;
       if (this.#closing) return;
@@ -540,7 +542,7 @@ export class Channel<In = Uint8Array<ArrayBuffer>, Out = In>
     if (this.#isReleased || !this.#writer.isBusy) return;
     this.#unsentTimer = setTimeout(async () => {
       const failure = await this.#transport.peer?.endWriting();
-      if (failure && !this.#isReleased) this.#writer.fail(failure);
+      if (failure && !this.#isReleased) this.#writer.failSending(failure);
     }, UNRECEIVED_WAIT);
   }
 

@@ -30,7 +30,7 @@
  */
 
 import type { Channel } from "./channel.ts";
-import { type Failure, markHandled } from "./channel/waiting.ts";
+import { type Failure, markHandled } from "./channel/waiters.ts";
 import { Calling } from "./jsonrpc/calling.ts";
 import {
   failureOf,

@@ -45,7 +45,7 @@ import type {
   SpawnOptions,
 } from "./pair/options.ts";
 import type { StartedProcess } from "./pair/process.ts";
-import { openChannel } from "./pair/tracing.ts";
+import { openChannel } from "./pair/open_channel.ts";
 
 export type { Channel } from "./channel.ts";
 export type * from "./channel/types.ts";

@@ -6,7 +6,7 @@ import {
   List,
   rejectedPromise,
   rejectHandled,
-} from "./waiting.ts";
+} from "./waiters.ts";
 import type { Transport } from "./transports.ts";
 
 /** A caller that waits for a message. */
@@ -26,9 +26,9 @@ interface MessageReaderOptions {
   /** Whether messages are borrowed: valid until `onMessage` returns. */
   readonly borrows: boolean;
   onEnd(): void;
-  onFailure(reason: unknown): void;
+  failChannel(reason: unknown): void;
   /** The failure that replaces a normal end of the stream, if any. */
-  endFailure(): Failure | undefined;
+  failureAtEnd(): Failure | undefined;
 }
 
 /**
@@ -48,7 +48,7 @@ export class MessageReader {
   /** Whether to watch for the peer's end while no request waits. */
   isWatching = false;
   #state: "open" | "discarding" | "ended" = "open";
-  #failure: Failure | undefined;
+  #channelFailure: Failure | undefined;
   #isReading = false;
   readonly #receivers = new List<Receiver>();
   /** The one of them that pulls for the web stream. */
@@ -65,9 +65,9 @@ export class MessageReader {
     this.#options = options;
   }
 
-  /** Whether no more messages will be delivered. */
-  get isEnded(): boolean {
-    return this.#state !== "open";
+  /** Whether messages can still be delivered. */
+  get isOpen(): boolean {
+    return this.#state === "open";
   }
 
   /**
@@ -89,7 +89,9 @@ export class MessageReader {
   ): Promise<R> {
     this.requests++;
     if (signal?.aborted) return rejectedPromise(signal.reason);
-    if (this.#failure) return rejectedPromise(this.#failure.reason);
+    if (this.#channelFailure) {
+      return rejectedPromise(this.#channelFailure.reason);
+    }
     if (this.#state === "discarding") return Promise.resolve(onEnd());
     if (this.#pull) this.#dropUnwantedPull();
     if (!this.#receivers.first) {
@@ -108,7 +110,7 @@ export class MessageReader {
       }
     }
     if (this.#state === "ended") {
-      const failure = this.#options.endFailure();
+      const failure = this.#options.failureAtEnd();
       return failure
         ? rejectedPromise(failure.reason)
         : Promise.resolve(onEnd());
@@ -180,8 +182,8 @@ export class MessageReader {
 
   /** The channel has failed or closed. */
   abort(reason: unknown) {
-    this.#failure = { reason };
-    this.#endAll(this.#failure);
+    this.#channelFailure = { reason };
+    this.#endAll(this.#channelFailure);
   }
 
   #endAll(failure: Failure | undefined) {
@@ -199,13 +201,15 @@ export class MessageReader {
     try {
       return this.#decoder.next(into, !this.#options.borrows);
     } catch (error) {
-      if (!(error instanceof ViewTooShortError)) this.#options.onFailure(error);
+      if (!(error instanceof ViewTooShortError)) {
+        this.#options.failChannel(error);
+      }
       throw error;
     }
   }
 
   get #wantsBytes(): boolean {
-    if (this.#state === "ended" || this.#failure) return false;
+    if (this.#state === "ended" || this.#channelFailure) return false;
     return this.#receivers.first !== undefined ||
       this.#state === "discarding" ||
       (this.isWatching && this.#decoder.isIdle);
@@ -249,15 +253,15 @@ export class MessageReader {
     const { peer } = this.#transport;
     const failure = peer ? await peer.endReading(error) : error;
     this.#isReading = false;
-    if (this.#failure) return;
+    if (this.#channelFailure) return;
     if (!failure) return this.#endOfStream();
     // After close(), read errors do not matter.
     if (this.#state === "discarding") {
       this.#state = "ended";
       this.#options.onEnd();
     } else {
-      const { reason } = this.#options.endFailure() ?? failure;
-      this.#options.onFailure(reason);
+      const { reason } = this.#options.failureAtEnd() ?? failure;
+      this.#options.failChannel(reason);
     }
   }
 
@@ -279,14 +283,14 @@ export class MessageReader {
   }
 
   #endOfStream() {
-    if (this.#failure) return;
+    if (this.#channelFailure) return;
     if (this.#state === "open") {
       this.#decoder.end();
       this.#deliver();
-      if (this.#failure) return;
+      if (this.#channelFailure) return;
     }
     this.#state = "ended";
-    this.#endAll(this.#options.endFailure());
+    this.#endAll(this.#options.failureAtEnd());
     this.#options.onEnd();
   }
 }

@@ -8,7 +8,7 @@ import {
   markHandled,
   rejectedPromise,
   rejectHandled,
-} from "./waiting.ts";
+} from "./waiters.ts";
 import type { Transport } from "./transports.ts";
 import type {
   AnySerialization,
@@ -69,7 +69,7 @@ interface MessageWriterOptions<Out> {
   /** Called when sending has ended, or a write has failed: receiving continues. */
   onEnd(failure: Failure | undefined): void;
   /** Called when the whole channel must fail. */
-  onFailure(reason: unknown): void;
+  failChannel(reason: unknown): void;
 }
 
 /**
@@ -81,13 +81,13 @@ interface MessageWriterOptions<Out> {
  */
 export class MessageWriter<Out> {
   /** Why sending failed, if it did. */
-  failure: Failure | undefined;
+  sendFailure: Failure | undefined;
   readonly #transport: Transport;
   readonly #options: MessageWriterOptions<Out>;
 
   #state: "open" | "ending" | "ended" = "open";
   /** Why the whole channel failed, if it did. */
-  #abortion: Failure | undefined;
+  #channelFailure: Failure | undefined;
   #closing: Promise<void> | undefined;
 
   #queued = 0;
@@ -146,14 +146,16 @@ export class MessageWriter<Out> {
   }
 
   flush(): Promise<void> {
-    const failure = this.#abortion ?? this.failure;
+    const failure = this.#channelFailure ?? this.sendFailure;
     if (failure) return rejectedPromise(failure.reason);
     return this.#whenWritten(this.#queued, this.#flushes);
   }
 
   /** Write everything queued, then close the transport for writing. */
   close(): Promise<void> {
-    if (this.#abortion) return rejectedPromise(this.#abortion.reason);
+    if (this.#channelFailure) {
+      return rejectedPromise(this.#channelFailure.reason);
+    }
     if (this.#state === "open") this.#state = "ending";
     return this.#closing ??= markHandled(this.#close());
   }
@@ -166,36 +168,36 @@ export class MessageWriter<Out> {
       this.#endClosing = resolve;
       await Promise.race([this.#transport.closeWrite(), promise]);
     } catch (error) {
-      this.fail({ reason: error });
+      this.failSending({ reason: error });
       throw error;
     }
-    if (this.#abortion) throw this.#abortion.reason;
+    if (this.#channelFailure) throw this.#channelFailure.reason;
     this.#state = "ended";
     this.#options.onEnd(undefined);
   }
 
   /** The whole channel has failed: drop what is queued. */
   abort(reason: unknown) {
-    this.#abortion = { reason };
+    this.#channelFailure = { reason };
     this.#endClosing();
-    this.#end(this.#abortion);
+    this.#end(this.#channelFailure);
   }
 
   /** Fail sending only: the peer may have sent the cause. */
-  fail(failure: Failure) {
-    if (this.#abortion || this.failure) return;
+  failSending(failure: Failure) {
+    if (this.#channelFailure || this.sendFailure) return;
     this.#end(failure);
-    this.#options.onEnd(this.failure);
+    this.#options.onEnd(this.sendFailure);
   }
 
   readonly #onWriteError = async (error: unknown) => {
     const failure = { reason: error };
     const { peer } = this.#transport;
-    this.fail(peer ? await peer.endWriting(failure) : failure);
+    this.failSending(peer ? await peer.endWriting(failure) : failure);
   };
 
   #end(failure: Failure) {
-    this.failure ??= failure;
+    this.sendFailure ??= failure;
     this.#state = "ended";
     for (const waiters of [this.#senders, this.#flushes]) {
       for (let waiter; (waiter = waiters.shift()) !== undefined;) {
@@ -205,8 +207,10 @@ export class MessageWriter<Out> {
   }
 
   #whyNotOpen(): unknown {
-    if (this.#abortion) return this.#abortion.reason;
-    if (this.#closing === undefined && this.failure) return this.failure.reason;
+    if (this.#channelFailure) return this.#channelFailure.reason;
+    if (this.#closing === undefined && this.sendFailure) {
+      return this.sendFailure.reason;
+    }
     return new TypeError(
       "Cannot send message: the channel is closed for sending",
     );
@@ -240,6 +244,7 @@ export class MessageWriter<Out> {
       this.#queued += length;
       this.#push(memory.subarray(0, length), memory);
     }
+    // Then fewer than highWaterMark bytes are queued; with a mark of 0, none.
     return Math.min(this.#queued, this.#queued - highWaterMark + 1);
   }
 
@@ -320,7 +325,7 @@ export class MessageWriter<Out> {
     const { bytes, length, end } = this.#current!;
     // A message that is not copied is in a buffer of its sender.
     if (bytes.length !== length) {
-      return this.#options.onFailure(
+      return this.#options.failChannel(
         new TypeError(
           "Cannot send message: its buffer was transferred or resized before send() resolved",
         ),

@@ -1,13 +1,13 @@
 import type { Connection, DuplexStream } from "./types.ts";
-import { type Failure, markHandled } from "./waiting.ts";
+import { type Failure, markHandled } from "./waiters.ts";
 
 /**
  * What is known about a peer besides the bytes that it sends: for a child process, its exit. The
  * layer above registers it by {@linkcode setPeer}.
  */
 export interface Peer {
-  /** Resolves when the peer has gone, to what to report in place of the end. */
-  readonly gone: Promise<Failure | undefined>;
+  /** Resolves when the peer has exited, to what to report in place of the end. */
+  readonly exited: Promise<Failure | undefined>;
   /** Called at the end of reading. Resolves to what to report in place of the end, if anything. */
   endReading(error?: Failure): Promise<Failure | undefined>;
   /** Called when a write has failed. Resolves to what to report. */

@@ -3,7 +3,7 @@ import {
   type Failure,
   markHandled,
   rejectedPromise,
-} from "../channel/waiting.ts";
+} from "../channel/waiters.ts";
 import {
   type Fields,
   isObject,

@@ -7,14 +7,14 @@ import type {
   Received,
   Sent,
 } from "../channel.ts";
-import { markHandled } from "../channel/waiting.ts";
-import { ChildConnection } from "./connection.ts";
+import { markHandled } from "../channel/waiters.ts";
+import { ChildConnection } from "./child_connection.ts";
 import { log, messageOf } from "./environment.ts";
 import type { SpawnOptions } from "./options.ts";
 import { emptyPipes } from "./pipes.ts";
 import type { StartedProcess } from "./process.ts";
-import { openChannel } from "./tracing.ts";
-import { END_WAIT, within } from "./waiting.ts";
+import { openChannel } from "./open_channel.ts";
+import { END_WAIT, within } from "./time_limits.ts";
 
 /**
  * A child process and the channel to it: what `spawn()` and `spawnModule()` resolve to.

@@ -10,7 +10,7 @@
  *   so has every token written before.
  */
 
-import { markHandled } from "../channel/waiting.ts";
+import { markHandled } from "../channel/waiters.ts";
 import { removeDirectory } from "./directory.ts";
 import {
   type Address,
@@ -25,7 +25,7 @@ import { ConnectError, describeStatus } from "./errors.ts";
 import { ANSI_COLOR } from "./pipes.ts";
 import type { Admission } from "./launch.ts";
 import type { StartedProcess } from "./process.ts";
-import { within } from "./waiting.ts";
+import { within } from "./time_limits.ts";
 
 /** A token in hexadecimal digits: 256 bits. */
 const TOKEN_LENGTH = 64;

@@ -4,9 +4,9 @@
  */
 
 import type { AnySerialization, Connection } from "../channel.ts";
-import { markHandled } from "../channel/waiting.ts";
+import { markHandled } from "../channel/waiters.ts";
 import type { SpawnOptions } from "./options.ts";
-import { limitReads } from "./waiting.ts";
+import { limitReads } from "./time_limits.ts";
 
 const BUFFER_LENGTH = 65_536;
 

@@ -5,12 +5,12 @@
  * group that has ended, so a group that was once not found is never signaled again.
  */
 
-import { type Failure, markHandled } from "../channel/waiting.ts";
+import { type Failure, markHandled } from "../channel/waiters.ts";
 import { log, messageOf } from "./environment.ts";
 import { describeStatus, ExitError, telling } from "./errors.ts";
 import type { LaunchHooks } from "./launch.ts";
 import { emptyPipes, LineCopy, type PipeOptions } from "./pipes.ts";
-import { END_WAIT, within } from "./waiting.ts";
+import { END_WAIT, within } from "./time_limits.ts";
 
 /** How soon to look again whether a process group has ended, in ms. */
 const GROUP_INTERVAL = 10;

@@ -6,7 +6,7 @@ import {
 } from "@std/assert";
 import { Channel } from "../../channel.ts";
 import { type Peer, setPeer } from "../../channel/transports.ts";
-import type { Failure } from "../../channel/waiting.ts";
+import type { Failure } from "../../channel/waiters.ts";
 import { socketPair } from "../../pair.ts";
 import { FakeConn } from "./fake_conn.ts";
 import { A, numbered } from "./messages.ts";
@@ -88,7 +88,7 @@ testOver(
 /** A peer that adds nothing to what its connection says. */
 function peer(gone: Promise<Failure | undefined>): Peer {
   return {
-    gone,
+    exited: gone,
     endReading: (error) => Promise.resolve(error),
     endWriting: (error) => Promise.resolve(error ?? { reason: undefined }),
   };

@@ -1,8 +1,8 @@
 import { assertEquals, assertRejects, assertStrictEquals } from "@std/assert";
 import { Channel, type Connection } from "../../channel.ts";
-import type { Failure } from "../../channel/waiting.ts";
+import type { Failure } from "../../channel/waiters.ts";
 import { socketPair } from "../../pair.ts";
-import { ChildConnection, type Exit } from "../../pair/connection.ts";
+import { ChildConnection, type Exit } from "../../pair/child_connection.ts";
 
 /** A child that exits when the test says so. */
 function fakeChild(isAsked = false) {
@@ -152,7 +152,7 @@ Deno.test("ChildConnection.read() gives what the child had sent, and ends though
   const connection = new ChildConnection(left, child.exit);
   await right.write(Uint8Array.of(1, 2, 3));
   child.end();
-  await connection.gone;
+  await connection.exited;
   const buffer = new Uint8Array(2);
   assertEquals(await connection.read(buffer), 2);
   assertEquals(await connection.read(buffer), 1);

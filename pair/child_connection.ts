@@ -1,8 +1,8 @@
 import type { Connection } from "../channel.ts";
 import { type Peer, setPeer } from "../channel/transports.ts";
-import type { Failure } from "../channel/waiting.ts";
+import type { Failure } from "../channel/waiters.ts";
 import type { StartedProcess } from "./process.ts";
-import { END_WAIT, limitReads, within } from "./waiting.ts";
+import { END_WAIT, limitReads, within } from "./time_limits.ts";
 
 const BUFFER_LENGTH = 65_536;
 
@@ -22,7 +22,7 @@ export type Exit = Pick<StartedProcess, "exited" | "isAsked" | "failure">;
  */
 export class ChildConnection implements Connection, Peer {
   /** Resolves when the child has exited, to the crash or cancellation to report, if any. */
-  readonly gone: Promise<Failure | undefined>;
+  readonly exited: Promise<Failure | undefined>;
   readonly #conn: Connection;
   readonly #exit: Exit;
   readonly #closed = Promise.withResolvers<void>();
@@ -34,7 +34,7 @@ export class ChildConnection implements Connection, Peer {
     this.#conn = conn;
     this.#exit = exit;
     this.#limit = limitReads(exit.exited, () => this.abort());
-    this.gone = exit.exited.then(() => {
+    this.exited = exit.exited.then(() => {
       if (this.#state === "running") this.#state = "exited";
       return exit.failure();
     });
