@@ -1,7 +1,7 @@
 import { Channel, json } from "@socketpair/socketpair/channel";
 import { connect } from "node:net";
 import process from "node:process";
-import { connectionOf } from "./child_connection.ts";
+import { connectionOf } from "./connection.ts";
 
 const { SOCKETPAIR_PATH: path = "", SOCKETPAIR_TOKEN: token = "" } =
   process.env;
