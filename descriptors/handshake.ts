@@ -28,8 +28,7 @@ class AcceptedSocket {
         buffer.set(bytes);
         return bytes.length || null;
       }
-      const { poller } = this.#libc;
-      this.#waiting = poller.wait([this.#descriptor], POLLIN, signal);
+      this.#waiting = this.#libc.wait(this.#descriptor, POLLIN, signal);
       await this.#waiting;
     }
     return null;
@@ -67,7 +66,7 @@ class DescriptorListener implements AsyncIterable<AcceptedSocket> {
         const descriptor = this.#libc.accept(this.#descriptor);
         if (descriptor !== undefined) {
           yield new AcceptedSocket(descriptor);
-        } else await this.#libc.poller.wait([this.#descriptor], POLLIN, signal);
+        } else await this.#libc.wait(this.#descriptor, POLLIN, signal);
       }
     } finally {
       this.#libc.close(this.#descriptor);

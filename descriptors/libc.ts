@@ -1,7 +1,7 @@
 import os from "node:os";
 import { closeOnExec, errnoOf, loadLibrary, systemError } from "./library.ts";
 import { type Message, MessageBuffer } from "./message.ts";
-import { Poller } from "./polling.ts";
+import { waitUntilReady } from "./polling.ts";
 import * as c from "./structures.ts";
 
 /** Linux's default limit of open descriptors. */
@@ -21,7 +21,6 @@ export class Libc implements Disposable {
   readonly #symbols = this.#library.symbols;
   readonly #message = new MessageBuffer();
   readonly #pollEntry = new DataView(new ArrayBuffer(c.POLLFD_SIZE));
-  #poller: Poller | undefined;
 
   /** Get the library. It is unloaded when every user has disposed it. */
   static use(): Libc {
@@ -33,13 +32,12 @@ export class Libc implements Disposable {
   [Symbol.dispose](): void {
     if (--Libc.#users > 0) return;
     Libc.#shared = undefined;
-    this.#poller?.[Symbol.dispose]();
     this.#library.close();
   }
 
-  /** Created on first use, because it takes two descriptors. */
-  get poller(): Poller {
-    return this.#poller ??= new Poller(this.#symbols);
+  /** Wait until a descriptor is ready: see {@linkcode waitUntilReady}. */
+  wait(descriptor: number, events: number, signal: AbortSignal): Promise<void> {
+    return waitUntilReady(this.#symbols, descriptor, events, signal);
   }
 
   close(descriptor: number): void {
@@ -180,9 +178,9 @@ export class Libc implements Disposable {
 
   /** Get the events for which a descriptor is ready; 0 if there are none. */
   #poll(descriptor: number, events: number): number {
-    c.setPollEntry(this.#pollEntry, 0, descriptor, events);
+    c.setPollEntry(this.#pollEntry, descriptor, events);
     const count = this.#symbols.poll(this.#pollEntry, 1n, 0);
-    return count > 0 ? c.pollResult(this.#pollEntry, 0) : 0;
+    return count > 0 ? c.pollResult(this.#pollEntry) : 0;
   }
 
   /** Throw the error of the last call, if `result` says that it failed and not only for now. */

@@ -1,4 +1,4 @@
-import type { Poller } from "./polling.ts";
+import type { Libc } from "./libc.ts";
 
 /** Runs the operations on a socket in one direction, in call order. */
 export class OperationQueue {
@@ -7,8 +7,8 @@ export class OperationQueue {
   #last: Promise<unknown> | undefined;
 
   /** Operations wait until the socket is ready for `events`. */
-  constructor(poller: Poller, socket: number, events: number) {
-    this.#wait = (signal) => poller.wait([socket], events, signal);
+  constructor(libc: Libc, socket: number, events: number) {
+    this.#wait = (signal) => libc.wait(socket, events, signal);
   }
 
   /**

@@ -27,7 +27,11 @@ export interface ReceiveDescriptorOptions {
  *
  * A pending call keeps the process alive. Close the socket before you terminate its Worker:
  * Deno runs no more code of a terminated Worker, so its descriptors stay open until the process
- * exits, the peer isn't notified, and a thread keeps waiting for up to 10 seconds.
+ * exits, and the peer isn't notified.
+ *
+ * A call that waits looks whether it is still wanted every 50 ms, so an abort or a close can take
+ * that long. It takes one of the 32 threads that Deno has for blocking calls: with more sockets
+ * that wait, each of them and Deno's own file operations are slower.
  *
  * @example
  * ```ts
@@ -90,8 +94,8 @@ export class DescriptorSocket implements AsyncDisposable {
       throw new TypeError(`${action} ${descriptor}: it is not a Unix socket`);
     }
     this.#socket = descriptor;
-    this.#sending = new OperationQueue(libc.poller, descriptor, POLLOUT);
-    this.#receiving = new OperationQueue(libc.poller, descriptor, POLLIN);
+    this.#sending = new OperationQueue(libc, descriptor, POLLOUT);
+    this.#receiving = new OperationQueue(libc, descriptor, POLLIN);
     // Acquire last: only close() releases it.
     this.#libc = Libc.use();
   }
@@ -196,7 +200,7 @@ export class DescriptorSocket implements AsyncDisposable {
     using libc = this.#libc;
     if (this.#sending.pending) {
       // The peer may be closing too: it can finish only if this process reads what it sends.
-      const discarding = new OperationQueue(libc.poller, this.#socket, POLLIN);
+      const discarding = new OperationQueue(libc, this.#socket, POLLIN);
       const over = new AbortController();
       let isPeerSending = false;
       discarding.perform(() => {

@@ -46,21 +46,20 @@ export const FIOCLEX = 0x20006601n;
 /** The size of a `struct pollfd`. */
 export const POLLFD_SIZE = 8;
 
-/** Set an entry of an array of `struct pollfd`. */
+/** Fill in a `struct pollfd`. */
 export function setPollEntry(
   view: DataView,
-  index: number,
   descriptor: number,
   events: number,
 ): void {
-  view.setInt32(POLLFD_SIZE * index, descriptor, true);
-  view.setInt16(POLLFD_SIZE * index + 4, events, true);
-  view.setInt16(POLLFD_SIZE * index + 6, 0, true);
+  view.setInt32(0, descriptor, true);
+  view.setInt16(4, events, true);
+  view.setInt16(6, 0, true);
 }
 
-/** Get the events that `poll()` reported for an entry; 0 if there are none. */
-export function pollResult(view: DataView, index: number): number {
-  return view.getInt16(POLLFD_SIZE * index + 6, true);
+/** Get the events that `poll()` reported; 0 if there are none. */
+export function pollResult(view: DataView): number {
+  return view.getInt16(6, true);
 }
 
 /** The size of a `struct sockaddr_storage`, which holds any address. */

@@ -305,8 +305,7 @@ testPeer(
     closeDescriptor(await take(descriptors));
     assertEquals(openCount(), before + 2);
     await descriptors.close();
-    // The socket, and the two descriptors of the poller
-    assertEquals(openCount(), before - 3);
+    assertEquals(openCount(), before - 1);
   },
 );
 

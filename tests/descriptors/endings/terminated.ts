@@ -15,8 +15,8 @@ for (let round = 0; round < 5; round++) {
   worker.postMessage(right);
   const [{ data: { address, timeout } }] = await waiting;
   worker.terminate();
-  // The call ends after the Worker was terminated
-  assert(timeout > 0 && timeout <= 10_000);
+  // The call ends by itself
+  assert(timeout > 0 && timeout <= 1_000);
   // Other Workers would reuse the memory if it had been freed.
   for (let count = 0; count < 5; count++) {
     const other = new Worker("data:,postMessage(0)", { type: "module" });
@@ -28,8 +28,8 @@ for (let round = 0; round < 5; round++) {
   await socket.send(0);
   const pointer = Deno.UnsafePointer.create(address);
   assert(pointer !== null);
-  // The second entry of the array: the descriptor, the requested events, the reported events
+  // The descriptor, the requested events, the reported events
   const memory = new Deno.UnsafePointerView(pointer);
-  while (memory.getInt16(14) === 0) await tick();
-  assertEquals([memory.getInt32(8), memory.getInt16(14)], [right, POLLIN]);
+  while (memory.getInt16(6) === 0) await tick();
+  assertEquals([memory.getInt32(0), memory.getInt16(6)], [right, POLLIN]);
 }

@@ -16,7 +16,8 @@ Object.defineProperty(Deno, "dlopen", {
         : memory;
       const address = Deno.UnsafePointer.value(pointer);
       self.postMessage({ address, timeout });
-      return pollInThread(memory, count, timeout);
+      // Long enough to be still in progress after the Worker was terminated
+      return pollInThread(memory, count, 10_000);
     };
     return {
       symbols: { ...library.symbols, pollInThread: poll },
