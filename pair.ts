@@ -108,9 +108,7 @@ export async function socketPair(
   }
 }
 
-async function listenUnix(
-  place: string | undefined,
-): Promise<Endpoint<Deno.UnixConn, { path: string }>> {
+async function listenUnix(place: string | undefined) {
   const { makeDirectory, removeDirectory, socketPath, withDirectoryContext } =
     await loadParent();
   const directory = await makeDirectory(place);
@@ -195,11 +193,11 @@ export async function spawn<S extends AnySerialization = undefined>(
       throw error;
     }
   }
-  const endpoint = checked.transport === "tcp"
+  const endpoint: Endpoint = checked.transport === "tcp"
     ? listenTcp()
     : await listenUnix(options.directory);
   const { address, directory } = endpoint;
-  await using server = new parent.HandshakeServer<Deno.Conn>(endpoint);
+  await using server = new parent.HandshakeServer(endpoint);
   const { token } = server;
   let attachment: Attachment | undefined;
   if (directory !== undefined) {
@@ -244,7 +242,7 @@ async function start(
     log?.(`started child ${process.pid}`);
     return new StartedProcess(process, command, options, hooks);
   } catch (error) {
-    throw explainStart(error, command);
+    throw explainStart(error, command, hooks.shown);
   }
 }
 

@@ -38,7 +38,8 @@ export class ConnectError extends Error {
  * `Child.kill()`, the `signal` of its options, or `Channel.abort()`.
  *
  * Messages that the child sent before it exited are received first. Then `receive()`,
- * iteration, `readable` and `closed` of its channel reject with this error.
+ * iteration, `readable` and `closed` of its channel reject with this error. Its `cause` is the error
+ * of the connection, if there was one.
  */
 export class ExitError extends Error {
   /** The name of the error: `"ExitError"`. */
@@ -53,17 +54,16 @@ export class ExitError extends Error {
    */
   readonly stderr?: string;
 
-  /** Construct a new instance. The `cause` is the error of the connection. */
+  /** Construct a new instance. */
   constructor(
     message: string,
-    { status, pid, stderr, cause }: {
+    { status, pid, stderr }: {
       status: Deno.CommandStatus;
       pid: number;
       stderr?: string | undefined;
-      cause?: unknown;
     },
   ) {
-    super(message, cause === undefined ? {} : { cause });
+    super(message);
     this.status = status;
     this.pid = pid;
     if (stderr) this.stderr = stderr;

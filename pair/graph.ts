@@ -4,6 +4,7 @@ import { dirname, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { isHeld } from "./environment.ts";
 import { canRun } from "./inherited.ts";
+import { explainStart } from "./launch.ts";
 import { outputOf } from "./output.ts";
 import { isAbsence, isInside } from "./paths.ts";
 
@@ -16,6 +17,7 @@ const DATA = /^(?!.*\/\.).*\.json$/;
 const MAX_OUTPUT = 8 * 1024 * 1024;
 
 const SH = "/bin/sh";
+const CONFIG = "--config=";
 
 /** Limits a program to 512 MiB, where the system can. */
 const LIMIT = 'ulimit -S -d 524288 2>/dev/null; ulimit -S -c 0; exec "$0" "$@"';
@@ -78,7 +80,9 @@ export async function findCode(
 async function askDeno(url: URL, options: GraphOptions): Promise<Graph> {
   const main = fileURLToPath(url);
   const code = new Set([main]);
-  const files = new Set([main, ...options.flags.flatMap(configPath)]);
+  const configs = options.flags.filter((flag) => flag.startsWith(CONFIG))
+    .map((flag) => flag.slice(CONFIG.length));
+  const files = new Set([main, ...configs]);
   const { modules = [] } = JSON.parse(await info(url, options));
   let isWhole = modules.length > 0;
   for (const { specifier, local = pathOf(specifier), error } of modules) {
@@ -132,7 +136,7 @@ async function info(
     if (error instanceof RangeError) {
       throw new RangeError(`Cannot start module ${url}: it imports too much`);
     }
-    throw error;
+    throw explainStart(error, SH, Deno.execPath());
   }
 }
 
@@ -169,10 +173,6 @@ function pathOf(specifier: string): string | undefined {
   } catch {
     return;
   }
-}
-
-function configPath(flag: string): string[] {
-  return flag.startsWith("--config=") ? [flag.slice("--config=".length)] : [];
 }
 
 /** The state of files; `undefined` if this process cannot tell. */

@@ -86,9 +86,9 @@ async function readReason(conn: Handshaking): Promise<string> {
     .trim();
 }
 
-export interface Endpoint<Conn = Deno.Conn, At extends Address = Address> {
+export interface Endpoint<Conn = Deno.Conn> {
   readonly listener: AsyncIterable<Conn> & { close(): void };
-  readonly address: At;
+  readonly address: Address;
   /** The directory of the socket; TCP needs none. */
   readonly directory?: string;
 }
@@ -237,12 +237,7 @@ export class HandshakeServer<Conn extends Handshaking = Deno.Conn>
   }
 }
 
-/**
- * Wait until the child connects, exits, takes too long, or is no longer wanted.
- *
- * @throws {ConnectError} If it exits or takes too long.
- * @throws {Error} The reason of `signal`.
- */
+/** Wait until the child connects, exits, takes too long, or is no longer wanted. */
 export async function waitForConnection(
   started: StartedProcess,
   servers: readonly [HandshakeServer, ...Admission[]],

@@ -9,7 +9,6 @@ import {
   environment,
   isHeld,
   log,
-  messageOf,
 } from "./environment.ts";
 import type { SpawnOptions } from "./options.ts";
 
@@ -23,6 +22,8 @@ const MAX_DELAY = 2 ** 31 - 1;
 /** How other files and the layer above take part while `spawn()` starts a child. */
 export interface LaunchHooks {
   readonly module?: string;
+  /** The command to show in errors, in place of a shell. */
+  readonly shown?: string | undefined;
   /** Listen for a second connection, in the same directory and with the same token. Not over TCP. */
   attach?(place: { directory: string; token: string }): Attachment;
   /**
@@ -135,12 +136,38 @@ export function commandOptions(
   };
 }
 
-/** Say in an error of `Deno.Command` what to do if the command is a module: ENOEXEC, EACCES. */
-export function explainStart(error: unknown, command: string | URL): unknown {
-  const isModule = /\.[cm]?[jt]sx?$/.test(String(command)) &&
-    /\(os error (8|13)\)/.test(messageOf(error));
-  if (isModule && error instanceof Error) {
-    error.message += ": to run a module, use spawnModule()";
-  }
+/** What to do about an error of the system. */
+const ADVICE: Readonly<Record<string, string>> = {
+  2: "if it is there, the program that its first line names is not (does that line end in CRLF?)", // ENOENT
+  7: "shorten args and env, and send long data as messages", // E2BIG
+  11: "too many processes run: end some, or raise ulimit -u", // EAGAIN
+  26: "another process has it open for writing", // ETXTBSY
+};
+
+/**
+ * Say in an error of `Deno.Command` what to do about it.
+ *
+ * @param shown What the caller named, if that is not the command.
+ */
+export function explainStart(
+  error: unknown,
+  command: string | URL,
+  shown = String(command),
+): unknown {
+  if (!(error instanceof Error)) return error;
+  error.message = error.message.replaceAll(String(command), shown);
+  const [, code = ""] = /\(os error (\d+)\)/.exec(error.message) ?? [];
+  // ENOEXEC, EACCES
+  const isModule = /^(8|13)$/.test(code) && /\.[cm]?[jt]sx?$/.test(shown);
+  // A name without a slash is looked for in PATH, and is missing there.
+  const isMissing = code === "2" && !shown.includes("/");
+  const advice = isModule
+    ? "to run a module, use spawnModule()"
+    : /resolving cwd/.test(error.message)
+    ? "the current directory no longer exists: set the option cwd"
+    : isMissing
+    ? undefined
+    : ADVICE[code];
+  if (advice) error.message += `: ${advice}`;
   return error;
 }

@@ -37,8 +37,8 @@ export interface SpawnOptions<S extends AnySerialization = undefined>
    */
   clearEnv?: boolean | undefined;
   /**
-   * User id of the child, which gets the socket but not its directory. With `uid` or `gid`,
-   * only this process's user and root may be able to replace files in `directory`.
+   * User id of the child, which gets the socket but not its directory. Then no others may be able
+   * to replace files in `directory`.
    */
   uid?: number | undefined;
   /** Group id of the child, which gets the socket but not its directory. */
@@ -107,11 +107,7 @@ export interface SpawnOptions<S extends AnySerialization = undefined>
   transport?: "unix" | "tcp" | "stdio" | undefined;
 }
 
-/**
- * Options for {@linkcode connectToParent}.
- *
- * @typeParam S The type of the serialization, which determines the types of the messages.
- */
+/** Options for {@linkcode connectToParent}. */
 export interface ConnectOptions<S extends AnySerialization = undefined>
   extends ChannelOptions<S> {
   /**
@@ -134,11 +130,7 @@ export interface ConnectOptions<S extends AnySerialization = undefined>
   descriptors?: readonly [input: number, output: number] | undefined;
 }
 
-/**
- * Options for {@linkcode spawnModule}.
- *
- * @typeParam S The type of the serialization, which determines the types of the messages.
- */
+/** Options for {@linkcode spawnModule}. */
 export interface SpawnModuleOptions<S extends AnySerialization = undefined>
   extends SpawnOptions<S> {
   /**

@@ -8,12 +8,10 @@ export interface Output {
 }
 
 /**
- * Run a program to its end, and kill it if its signal is aborted or its output is too long.
+ * Run a program to its end, and kill it if its signal is aborted or its output is too long. If
+ * SIGCHLD is ignored, the exit status is unknown, and taken for success.
  *
- * If SIGCHLD is ignored, the exit status is unknown, and taken for success.
- *
- * @param maxLength Bytes of standard output, at most.
- * @throws {RangeError} If it writes more.
+ * @throws {RangeError} If it writes more than `maxLength` bytes to standard output.
  */
 export async function outputOf(
   command: string,

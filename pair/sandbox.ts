@@ -60,10 +60,18 @@ export async function planModule<S extends AnySerialization>(
   const [command = "", ...commandArgs] = isTrusted
     ? words
     : withoutInherited(words);
+  // The module may hold up the search for its files.
+  const timer = AbortSignal.timeout(connectTimeout);
+  const signals = options.signal ? [timer, options.signal] : [timer];
+  const signal = AbortSignal.any(signals);
   const program = isTrusted
     ? planTrusted(url, grants, options)
-    : await inTime(connectTimeout, options.signal, (signal) =>
-      planSandbox(url, grants, { ...options, signal }));
+    : await planSandbox(url, grants, { ...options, signal }).catch((error) => {
+      if (!timer.aborted || options.signal?.aborted) throw error;
+      throw new ConnectError(
+        `Cannot start module: its files were not found in ${connectTimeout} ms`,
+      );
+    });
   return {
     command,
     options: {
@@ -79,6 +87,7 @@ export async function planModule<S extends AnySerialization>(
     },
     hooks: {
       module: url.href,
+      shown: words[0],
       argsFor: (address) => [
         ...commandArgs,
         ...program.wall?.(address) ?? [],
@@ -94,24 +103,6 @@ export async function planModule<S extends AnySerialization>(
       dispose: program.dispose,
     },
   };
-}
-
-/** Plan the start of a module that may hold up the search for its files. */
-async function inTime(
-  timeout: number,
-  signal: AbortSignal | undefined,
-  plan: (signal: AbortSignal) => Promise<Program>,
-): Promise<Program> {
-  const timer = AbortSignal.timeout(timeout);
-  try {
-    return await plan(signal ? AbortSignal.any([signal, timer]) : timer);
-  } catch (error) {
-    signal?.throwIfAborted();
-    if (!timer.aborted) throw error;
-    throw new ConnectError(
-      `Cannot start module: its files were not found in ${timeout} ms`,
-    );
-  }
 }
 
 function checkOptions(

@@ -29,10 +29,7 @@ export interface ModuleStart {
   mayAskBroker: boolean;
 }
 
-/**
- * Connect, give up the permissions that the module does not get, and import it. This keeps the
- * socket's path from the module, which could otherwise make a directory there.
- */
+/** Connect, give up the permissions that the module does not get, and import it. */
 export async function startModule(module: ModuleStart): Promise<void> {
   if (module.isOverStdio) {
     confine(module);
@@ -145,10 +142,7 @@ function exitWithParent(conn: Deno.Conn) {
   return watch;
 }
 
-/**
- * Revoking drops each wider grant that covers the path or the port, too. So it is left where
- * there is one: then there is nothing to be gained.
- */
+/** A wider grant of the user is kept: revoking would drop it, too. */
 function revokeSocket(address: Address) {
   if ("path" in address) {
     const { path } = address;

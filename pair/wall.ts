@@ -134,7 +134,7 @@ function bindDirectory(path: string): string[] {
 
 /**
  * `bwrap` follows links before the wall is there. A module that may write could make one in an
- * earlier start, so it gets real paths only. What lies in a place to write to is there with it.
+ * earlier start, so it gets real paths only.
  */
 function requirePlace(path: string, writable: readonly string[]): void {
   if (writable.some((other) => other !== path && isInside(path, other))) return;

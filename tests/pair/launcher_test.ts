@@ -1,4 +1,9 @@
-import { assert, assertEquals, assertRejects } from "@std/assert";
+import {
+  assert,
+  assertEquals,
+  assertRejects,
+  assertStringIncludes,
+} from "@std/assert";
 import { text } from "../../channel.ts";
 import { ConnectError, spawnModule } from "../../pair.ts";
 import { hear, sender, temporaryDirectory, writeModule } from "./sandbox.ts";
@@ -109,4 +114,12 @@ Deno.test("spawnModule() rejects if there is no such launcher", async () => {
     spawnModule(module, { launcher, stderr: "null" })
   );
   assert(error instanceof NotFound || error instanceof ConnectError);
+});
+
+Deno.test("spawnModule() names no shell that its caller has not named", async () => {
+  await using root = await temporaryDirectory();
+  const module = await writeModule(root.path, { "child.ts": "" });
+  const cwd = `${root.path}/none`;
+  const error = await assertRejects(() => spawnModule(module, { cwd }));
+  assertStringIncludes(String(error), Deno.execPath());
 });

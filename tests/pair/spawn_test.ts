@@ -1,4 +1,3 @@
-import { dirname } from "node:path";
 import { fileURLToPath } from "node:url";
 import {
   assert,
@@ -397,18 +396,58 @@ test("spawn() says when there is no such command, and leaves nothing behind", as
   }
 });
 
-test("spawn() says what to call if the command is a module", async () => {
+test("spawn() says why the system does not start a command, and what to do", async () => {
   await using stage = await Stage.set();
-  const command = `${await Deno.makeTempDir()}/a.ts`;
-  await Deno.writeTextFile(command, "", { mode: 0o644 });
-  for (const transport of ["unix", "stdio"] as const) {
-    await assertRejects(
-      () => spawn(command, { ...stage, transport }),
-      Deno.errors.PermissionDenied,
-      ": to run a module, use spawnModule()",
-    );
+  const root = await Deno.makeTempDir();
+  const file = async (name: string, text: string, mode = 0o755) => {
+    await Deno.writeTextFile(`${root}/${name}`, text, { mode });
+    return `${root}/${name}`;
+  };
+  const busy = `${root}/busy`;
+  await Deno.copyFile("/bin/sh", busy);
+  using _held = await Deno.open(busy, { write: true });
+  const script = await file("script", "#!/no/such/program\n");
+  for (
+    const [command, args, advice] of [
+      [script, [], ": if it is there, the program"],
+      [new URL(`file://${script}`), [], ": if it is there, the program"],
+      [await file("crlf", "#!/bin/sh\r\n"), [], "end in CRLF?"],
+      [await file("a.ts", "", 0o644), [], ": to run a module, use spawnModule"],
+      [busy, [], ": another process has it open for writing"],
+      ["true", ["x".repeat(200_000)], ": shorten args and env"],
+    ] as const
+  ) {
+    for (const transport of ["unix", "stdio"] as const) {
+      const error = await assertRejects(
+        () => spawn(command, { args: [...args], ...stage, transport }),
+      );
+      assertInstanceOf(error, Error);
+      assertStringIncludes(error.message, advice);
+    }
   }
-  await Deno.remove(dirname(command), { recursive: true });
+  await Deno.remove(root, { recursive: true });
+});
+
+test("spawn() says that too many processes run", async () => {
+  await using stage = await Stage.set();
+  using _ = replace(
+    "Command",
+    class extends Deno.Command {
+      override spawn(): never {
+        throw new Error("Failed to spawn 'a': Resource (os error 11)");
+      }
+    },
+  );
+  await assertRejects(
+    () => spawn("true", { ...stage }),
+    Error,
+    "(os error 11): too many processes run",
+  );
+  await assertRejects(
+    () => spawnModule("data:text/javascript,"),
+    Error,
+    "(os error 11): too many processes run: end some, or raise ulimit -u",
+  );
 });
 
 test("spawn() leaves no listener behind when it cannot give the socket away", async () => {

@@ -188,11 +188,15 @@ test("spawnModule() says what to set where the temporary directory has a comma",
   );
 });
 
-test("spawn() and spawnModule() say that the current directory is gone", async () => {
+test("spawn() and spawnModule() say that the current directory is gone, and what to set", async () => {
   const directory = await Deno.makeTempDir();
   const { stdout, stderr } = await runParent("displaced.ts", [directory]);
   const [ofSpawn, ofModule, ofSocketPair] = stdout.split("\n");
-  assertMatch(ofSpawn ?? "", /^NotFound: .*failed resolving cwd/, stderr);
+  assertMatch(
+    ofSpawn ?? "",
+    /^NotFound: .*: the current directory no longer exists: set the option cwd$/,
+    stderr,
+  );
   assertMatch(
     ofModule ?? "",
     /^NotFound: Cannot resolve path "echo\.ts" against the current directory, which is gone .*: use an absolute path/,
