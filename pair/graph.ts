@@ -133,6 +133,7 @@ async function info(
     }, MAX_OUTPUT);
     return success && stdout !== "" ? stdout : "{}";
   } catch (error) {
+    signal.throwIfAborted();
     if (error instanceof RangeError) {
       throw new RangeError(`Cannot start module ${url}: it imports too much`);
     }
