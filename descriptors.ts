@@ -70,8 +70,8 @@ import {
   listenForDescriptors,
   PATH_VARIABLE,
 } from "./descriptors/handshake.ts";
-import { Libc } from "./descriptors/libc.ts";
-import type { DescriptorSocket } from "./descriptors/socket.ts";
+import { libc } from "./descriptors/libc.ts";
+import { DescriptorSocket } from "./descriptors/descriptor_socket.ts";
 import {
   type Child,
   connectToParent,
@@ -91,7 +91,7 @@ export {
 export {
   DescriptorSocket,
   type ReceiveDescriptorOptions,
-} from "./descriptors/socket.ts";
+} from "./descriptors/descriptor_socket.ts";
 
 // Types that the public types refer to.
 export type { FrameHeader, Framing, FramingOptions } from "./framing.ts";
@@ -188,23 +188,24 @@ export async function spawnWithDescriptors<
   command: string | URL,
   options: SpawnWithDescriptorsOptions<S> = {},
 ): Promise<ChildWithDescriptors<Received<S>, Sent<S>>> {
-  using libc = Libc.use();
+  // Throws if descriptors are not available, before anything is made.
+  libc();
   await using stack = new AsyncDisposableStack();
   const listening = Promise.withResolvers<
-    ReturnType<typeof listenForDescriptors>
+    ReturnType<typeof listenForDescriptors>["server"]
   >();
   const attach = (place: { directory: string; token: string }) => {
-    const path = `${place.directory}/d`;
-    const server = stack.use(listenForDescriptors(libc, path, place.token));
-    listening.resolve(server);
-    return { env: { [PATH_VARIABLE]: path }, server };
+    const attachment = listenForDescriptors(place);
+    listening.resolve(stack.use(attachment.server));
+    return attachment;
   };
   const overUnix: SpawnOptions<S> = { ...options, transport: "unix" };
   const child = await spawn(command, withHooks(overUnix, { attach }));
   const server = await listening.promise;
   const socket = await server.admitted;
   await server.close(socket);
-  return closedTogether({ descriptors: socket.admit(), child });
+  const descriptors = new DescriptorSocket(socket.descriptor);
+  return closedTogether({ descriptors, child });
 }
 
 /**

@@ -1,5 +1,9 @@
 import net from "node:net";
-import { Libc } from "./libc.ts";
+import { addressOf, isListening, tcpAddress } from "./address.ts";
+import { libc } from "./libc.ts";
+
+/** Linux's default limit of open descriptors. */
+const MAX_DESCRIPTORS = 2 ** 20;
 
 /**
  * Get the descriptor of a TCP connection or listener, so that it can be sent.
@@ -40,16 +44,15 @@ import { Libc } from "./libc.ts";
 export function descriptorOf(
   socket: net.Socket | net.Server | Deno.TcpListener,
 ): number {
-  using libc = Libc.use();
   const [local, remote] = addressesOf(socket).map(({ hostname, port }) =>
-    libc.tcpAddress(hostname, port)
+    tcpAddress(hostname, port)
   );
-  const end = libc.maxDescriptors();
+  const end = Math.min(libc().getdtablesize(), MAX_DESCRIPTORS);
   for (let descriptor = 0; descriptor < end; descriptor++) {
-    if (libc.address("getsockname", descriptor) !== local) continue;
+    if (addressOf(descriptor) !== local) continue;
     const isIt = remote === undefined
-      ? libc.isListening(descriptor)
-      : libc.address("getpeername", descriptor) === remote;
+      ? isListening(descriptor)
+      : addressOf(descriptor, "getpeername") === remote;
     if (isIt) return descriptor;
   }
   throw new Deno.errors.BadResource(

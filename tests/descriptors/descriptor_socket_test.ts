@@ -120,9 +120,8 @@ test("DescriptorSocket.receive() rejects when the system drops a descriptor", as
     const [left, right] = connected();
     await left.send(first);
     await left.send(second);
-    const received = withNoneFree(() => right.receive());
     await assertRejects(
-      () => received,
+      () => withNoneFree(() => right.receive()),
       Error,
       "Cannot receive descriptor: the system dropped it, usually because too many files are open",
     );

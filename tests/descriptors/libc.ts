@@ -78,7 +78,7 @@ export function openTargets(): string[] {
 }
 
 /** Call a function while this process cannot open any more descriptors. */
-export function withNoneFree<T>(act: () => T): T {
+export async function withNoneFree<T>(act: () => Promise<T>): Promise<T> {
   const limits = new BigUint64Array(2);
   symbols.getrlimit(RLIMIT_NOFILE, limits);
   const lowest = symbols.dup(0);
@@ -86,7 +86,7 @@ export function withNoneFree<T>(act: () => T): T {
   const [, hard = 0n] = limits;
   symbols.setrlimit(RLIMIT_NOFILE, new BigUint64Array([BigInt(lowest), hard]));
   try {
-    return act();
+    return await act();
   } finally {
     symbols.setrlimit(RLIMIT_NOFILE, limits);
   }

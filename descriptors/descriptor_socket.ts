@@ -1,9 +1,7 @@
-import { checkDescriptor, Libc } from "./libc.ts";
-import { OperationQueue } from "./operation_queue.ts";
-import { POLLIN, POLLOUT } from "./structures.ts";
-
-/** How long a peer that is sending too may take to finish, in ms. */
-const PEER_TIMEOUT = 1_000;
+import { addressOf } from "./address.ts";
+import { checkDescriptor, flagsOf, libc } from "./libc.ts";
+import { MessageBuffer } from "./message.ts";
+import { POLLIN, POLLOUT, read, wait } from "./unix_socket.ts";
 
 /** Options for {@linkcode DescriptorSocket.receive}. */
 export interface ReceiveDescriptorOptions {
@@ -29,9 +27,9 @@ export interface ReceiveDescriptorOptions {
  * Deno runs no more code of a terminated Worker, so its descriptors stay open until the process
  * exits, and the peer isn't notified.
  *
- * A call that waits looks whether it is still wanted every 50 ms, so an abort or a close can take
- * that long. It takes one of the 32 threads that Deno has for blocking calls: with more sockets
- * that wait, each of them and Deno's own file operations are slower.
+ * A waiting call checks every 50 ms whether the socket is closed, so `close()` can take that long.
+ * It occupies one of Deno's 32 threads for blocking calls. If more sockets wait, they and Deno's
+ * file operations become slower.
  *
  * @example
  * ```ts
@@ -67,11 +65,13 @@ export interface ReceiveDescriptorOptions {
  * ```
  */
 export class DescriptorSocket implements AsyncDisposable {
-  readonly #libc: Libc;
   readonly #socket: number;
-  readonly #sending: OperationQueue;
-  readonly #receiving: OperationQueue;
-  /** The other descriptors of a message whose first one was received. */
+  readonly #message: MessageBuffer;
+  /** Settles when all calls of `send()` so far have ended. */
+  #sending: Promise<unknown> = Promise.resolve();
+  /** Settles when all calls of `receive()` so far have ended. */
+  #receiving: Promise<unknown> = Promise.resolve();
+  /** Descriptors of the last message that were not received. */
   readonly #arrived: number[] = [];
   #closed: Promise<void> | undefined;
 
@@ -79,7 +79,7 @@ export class DescriptorSocket implements AsyncDisposable {
    * Create an instance for a connected Unix stream socket, such as one that was inherited or
    * received. The instance owns the descriptor.
    *
-   * @param descriptor The descriptor of the socket.
+   * @param descriptor The descriptor of the socket, which must not have the option `SO_PASSCRED`.
    *
    * @throws {Deno.errors.BadResource} If the descriptor is not open.
    * @throws {TypeError} If it is not a Unix socket.
@@ -88,16 +88,12 @@ export class DescriptorSocket implements AsyncDisposable {
    */
   constructor(descriptor: number) {
     const action = "Cannot use descriptor";
-    using libc = Libc.use();
-    libc.flags(action, descriptor);
-    if (libc.address("getsockname", descriptor) !== "unix") {
+    flagsOf(action, descriptor);
+    if (addressOf(descriptor) !== "unix") {
       throw new TypeError(`${action} ${descriptor}: it is not a Unix socket`);
     }
     this.#socket = descriptor;
-    this.#sending = new OperationQueue(libc, descriptor, POLLOUT);
-    this.#receiving = new OperationQueue(libc, descriptor, POLLIN);
-    // Acquire last: only close() releases it.
-    this.#libc = Libc.use();
+    this.#message = new MessageBuffer();
   }
 
   /**
@@ -114,22 +110,20 @@ export class DescriptorSocket implements AsyncDisposable {
    * @throws {TypeError} If this socket is closed, or `descriptor` is not an integer.
    */
   send(descriptor: number): Promise<void> {
-    const sent = this.#send(descriptor);
-    // Don't report a rejection as unhandled.
-    sent.catch(() => {});
+    const action = "Cannot send descriptor";
+    const isClosed = this.#closed !== undefined;
+    const sent = this.#sending.then(async () => {
+      checkDescriptor(action, descriptor);
+      if (isClosed) {
+        throw new TypeError(`${action} ${descriptor}: the socket is closed`);
+      }
+      while (!this.#message.send(this.#socket, descriptor)) {
+        await wait(this.#socket, POLLOUT);
+      }
+    });
+    // Also keeps a rejection from being reported as unhandled.
+    this.#sending = sent.catch(() => {});
     return sent;
-  }
-
-  async #send(descriptor: number) {
-    checkDescriptor("Cannot send descriptor", descriptor);
-    if (this.#closed) {
-      throw new TypeError(
-        `Cannot send descriptor ${descriptor}: the socket is closed`,
-      );
-    }
-    await this.#sending.perform(() =>
-      this.#libc.send(this.#socket, descriptor)
-    );
   }
 
   /**
@@ -151,37 +145,43 @@ export class DescriptorSocket implements AsyncDisposable {
    * everything that was sent.
    * @throws {unknown} The signal's reason, if the signal aborts.
    */
-  receive(options: ReceiveDescriptorOptions = {}): Promise<number | null> {
-    return this.#receiving.perform(() => this.#receive(), options.signal);
+  receive(
+    { signal }: ReceiveDescriptorOptions = {},
+  ): Promise<number | null> {
+    const { promise, resolve, reject } = Promise.withResolvers<number | null>();
+    const onAbort = () => reject(signal?.reason);
+    if (signal?.aborted) onAbort();
+    signal?.addEventListener("abort", onAbort);
+    this.#receiving = this.#receiving.then(async () => {
+      while (!signal?.aborted) {
+        const next = this.#next();
+        // At once, so that an abort can't lose the descriptor.
+        if (next !== undefined) return resolve(next);
+        await wait(this.#socket, POLLIN);
+      }
+    }).catch(reject).finally(() =>
+      signal?.removeEventListener("abort", onAbort)
+    );
+    // Don't report a rejection as unhandled.
+    promise.catch(() => {});
+    return promise;
   }
 
-  #receive(): number | null | undefined {
+  /** Get the next descriptor: `null` at the end, `undefined` if there is none yet. */
+  #next(): number | null | undefined {
     if (this.#closed) return null;
-    const next = this.#arrived.shift();
-    if (next !== undefined) return next;
-    const message = this.#libc.receive(this.#socket);
-    if (message === undefined) return undefined;
-    if (message === null) return null;
-    const { descriptors, isTruncated } = message;
-    if (isTruncated) {
-      for (const descriptor of descriptors) this.#libc.close(descriptor);
-      throw new Error(
-        "Cannot receive descriptor: the system dropped it, usually because too many files are open",
-      );
+    if (this.#arrived.length === 0) {
+      const descriptors = this.#message.receive(this.#socket);
+      if (descriptors === undefined) return undefined;
+      this.#arrived.push(...descriptors);
     }
-    const [first, ...others] = descriptors;
-    if (first === undefined) {
-      throw new Deno.errors.InvalidData(
-        "Cannot receive descriptor: the message has none",
-      );
-    }
-    this.#arrived.push(...others);
-    return first;
+    return this.#arrived.shift() ?? null;
   }
 
   /**
-   * Close the socket after pending sends have finished. If the peer is sending too, it has 1 s
-   * after that to finish.
+   * Close the socket after pending sends have finished. What the peer sends meanwhile is
+   * discarded. After that, the peer can no longer send: even if it is closing too, its pending
+   * sends reject with `Deno.errors.BrokenPipe`.
    *
    * Pending calls of {@linkcode DescriptorSocket.receive} resolve to `null`. Descriptors that
    * were not received are closed.
@@ -193,31 +193,16 @@ export class DescriptorSocket implements AsyncDisposable {
   }
 
   async #close() {
-    // Let close() set #closed first, so that pending calls resolve to null.
-    await null;
-    this.#receiving.stop();
-    await this.#receiving.pending;
-    using libc = this.#libc;
-    if (this.#sending.pending) {
-      // The peer may be closing too: it can finish only if this process reads what it sends.
-      const discarding = new OperationQueue(libc, this.#socket, POLLIN);
-      const over = new AbortController();
-      let isPeerSending = false;
-      discarding.perform(() => {
-        const bytes = libc.read(this.#socket, 64);
-        if (bytes?.length === 0) return true;
-        if (bytes) isPeerSending = true;
-        return undefined;
-      }, over.signal).catch(() => {});
-      await this.#sending.pending;
-      libc.closeWrite(this.#socket);
-      const delay = isPeerSending ? PEER_TIMEOUT : 0;
-      const timer = setTimeout(() => over.abort(), delay);
-      await discarding.pending;
-      clearTimeout(timer);
+    let hasSent = false;
+    const sent = this.#sending.then(() => hasSent = true);
+    await this.#receiving;
+    // The peer may be closing too: it can finish only if this process reads what it sends.
+    while (!hasSent && read(this.#socket, 64)?.length !== 0) {
+      await wait(this.#socket, POLLIN);
     }
-    for (const descriptor of this.#arrived) libc.close(descriptor);
-    libc.close(this.#socket);
+    await sent;
+    for (const descriptor of this.#arrived) libc().close(descriptor);
+    libc().close(this.#socket);
   }
 
   /**
