@@ -9,6 +9,8 @@ export const PATH_VARIABLE = "SOCKETPAIR_DESCRIPTORS_PATH";
 /** How many connections wait to be accepted. */
 const BACKLOG = 64;
 
+const SHUT_RDWR = 2;
+
 /** A connection that was accepted, until it has sent the token. */
 class AcceptedSocket {
   readonly descriptor: number;
@@ -56,6 +58,8 @@ class DescriptorListener implements AsyncIterable<AcceptedSocket> {
 
   close() {
     this.#isClosed = true;
+    // Ends the wait immediately on Linux.
+    libc().shutdown(this.#descriptor, SHUT_RDWR);
     libc().close(this.#descriptor);
   }
 }

@@ -41,6 +41,7 @@ const SYMBOLS = {
   bind: { parameters: ["i32", "buffer", "u32"], result: "i32" },
   listen: { parameters: ["i32", "i32"], result: "i32" },
   connect: { parameters: ["i32", "buffer", "u32"], result: "i32" },
+  shutdown: { parameters: ["i32", "i32"], result: "i32" },
   accept: {
     // macOS has no accept4() and ignores the fourth argument.
     name: IS_LINUX ? "accept4" : "accept",
