@@ -16,13 +16,14 @@ export function addressOf(
   descriptor: number,
   get: "getsockname" | "getpeername" = "getsockname",
 ): string | undefined {
-  const view = new DataView(new ArrayBuffer(SOCKADDR_SIZE));
+  const bytes = new Uint8Array(SOCKADDR_SIZE);
   const length = new Uint32Array([SOCKADDR_SIZE]);
-  if (libc()[get](descriptor, view, length) === -1) return undefined;
-  const family = view.getUint8(IS_LINUX ? 0 : 1);
+  if (libc()[get](descriptor, bytes, length) === -1) return undefined;
+  const family = bytes[IS_LINUX ? 0 : 1];
   if (family === AF_UNIX) return "unix";
-  const host = family === AF_INET ? [4, 4] : [8, 16];
-  return `${new Uint8Array(view.buffer, ...host)} ${view.getUint16(2)}`;
+  const port = new DataView(bytes.buffer).getUint16(2);
+  const host = family === AF_INET ? bytes.slice(4, 8) : bytes.slice(8, 24);
+  return `${host} ${port}`;
 }
 
 /** Format a TCP address, so that equal addresses are equal strings. */

@@ -15,7 +15,7 @@ const ACTION = "Cannot open descriptor";
 function inspect(descriptor: number) {
   const flags = flagsOf(ACTION, descriptor);
   const access = flags & O_ACCMODE;
-  /** -1 if it has none */
+  // -1 if it has none
   const position = libc().lseek(descriptor, 0n, Deno.SeekMode.Current);
   return {
     position,

@@ -18,8 +18,8 @@ const SOCK_CLOEXEC = IS_LINUX ? 0x80000 : 0;
 const SOCK_NONBLOCK = IS_LINUX ? 0x800 : 0;
 
 /**
- * How long a call of `poll()` waits, in ms. It bounds how long a thread is busy after an abort, and
- * how long the others wait if more than Deno's 32 threads for blocking calls are needed.
+ * How long a call of `poll()` waits, in ms. It bounds how long `close()` takes, and how long other
+ * calls wait if all of Deno's 32 threads for blocking calls are occupied.
  */
 const INTERVAL = 50;
 
