@@ -122,10 +122,6 @@ async function info(
       env: {
         ...env,
         DENO_DIR: cache,
-        NO_COLOR: "1",
-        OTEL_DENO: "false",
-        DENO_CACHE_DB_MODE: "memory",
-        DENO_NO_UPDATE_CHECK: "1",
       },
       ...cwd !== undefined && { cwd },
       stderr: "null",

@@ -234,7 +234,7 @@ async function planSandbox(
       flags: [...configuration.flags, ...resolutionFlags(denoArgs)],
       cwd,
       // --no-remote does not keep it from the registry of npm.
-      env: { ...env, ...deadProxies() },
+      env: { ...env, ...variables, ...deadProxies() },
       cache: own,
       launcher: options.launcher ?? [],
       signal,
@@ -295,16 +295,8 @@ function deadProxies(granted: string[] = []): Record<string, string> {
   const hosts = granted
     .filter((host) => !/^(unix|vsock):/.test(host))
     .map((host) => host.replace(/:\d+$/, "").replace(/^\*/, ""));
-  const variables: Record<string, string> = { NO_PROXY: hosts.join(",") };
-  for (const name of ["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"]) {
-    variables[name] = "http://127.0.0.1:0";
-  }
-  return Object.fromEntries(
-    Object.entries(variables).flatMap(([name, value]) => [
-      [name, value],
-      [name.toLowerCase(), value],
-    ]),
-  );
+  // Deno looks at these before all others of the kind.
+  return { ALL_PROXY: "http://127.0.0.1:0", NO_PROXY: hosts.join(",") };
 }
 
 /** What a child imports of this package, if it is on this machine. */
