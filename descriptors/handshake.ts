@@ -15,6 +15,7 @@ const SHUT_RDWR = 2;
 class AcceptedSocket {
   readonly descriptor: number;
   #isClosed = false;
+  #waiting: Promise<void> | undefined;
 
   constructor(descriptor: number) {
     this.descriptor = descriptor;
@@ -27,14 +28,16 @@ class AcceptedSocket {
         buffer.set(bytes);
         return bytes.length || null;
       }
-      await wait(this.descriptor, POLLIN);
+      await (this.#waiting = wait(this.descriptor, POLLIN));
     }
     return null;
   }
 
-  close() {
+  /** Resolves when no thread waits: `deno test` would report one. */
+  async close() {
     this.#isClosed = true;
     libc().close(this.descriptor);
+    await this.#waiting;
   }
 }
 
