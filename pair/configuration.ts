@@ -29,8 +29,6 @@ const PACKAGE_NAME = "package.json";
  * written. Deno opens each path that has `node_modules` in it after it has looked where that
  * leads. A module that may write can change that in between (tried), so it gets no `node_modules`.
  *
- * @param denoArgs The flags of the user: a configuration there replaces this one.
- * @param child Whether it may write anything, and its current directory.
  * @throws {Deno.errors.NotCapable} If a configuration is there, and this process may not read it.
  */
 export function findConfiguration(
@@ -102,7 +100,8 @@ function findSources(): Source[] {
     const config = sources.find(isConfig);
     const found = sourcesIn(directory, config ? isReadable : isThere);
     const isRoot = found.some((source) => config && hasMember(source, config));
-    if (!config || isRoot) sources.push(...found);
+    // Whether another one counts for Deno is not known for sure: it can only forbid.
+    sources.push(...!config || isRoot ? found : found.filter(forbids));
     if (isRoot) break;
   }
   return sources;
@@ -141,11 +140,18 @@ function isConfig({ path }: Source): boolean {
 }
 
 /** Whether a workspace names the directory of a configuration, or the one above it and `*`. */
-function hasMember({ path, contents }: Source, config: Source): boolean {
+function hasMember(source: Source, config: Source): boolean {
   const directory = dirname(config.path);
-  return listOf(contents.workspace)
-    .map((member) => resolve(dirname(path), member))
-    .some((member) => [directory, `${dirname(directory)}/*`].includes(member));
+  const members = listOf(source.contents.workspace);
+  return isConfig(source) && !members.some((name) => name.startsWith("!")) &&
+    members.map((name) => resolve(dirname(source.path), name))
+      .some((name) => [directory, `${dirname(directory)}/*`].includes(name));
+}
+
+/** Whether a `deno.json` says that `node_modules` is not used as it stands. */
+function forbids(source: Source): boolean {
+  const mode = source.contents.nodeModulesDir;
+  return isConfig(source) && mode !== undefined && mode !== "manual";
 }
 
 function isReadable(path: string): boolean {
@@ -179,10 +185,12 @@ function isRecord(value: unknown): value is Record<string, unknown> {
 }
 
 function usesNodeModules(sources: readonly Source[]): boolean {
-  // The root of the workspace is last, and has the last word.
-  const mode = sources.map(({ contents }) => contents.nodeModulesDir)
-    .findLast((mode) => mode !== undefined);
-  return mode === "manual" || (mode === undefined && !sources.every(isConfig));
+  const configs = sources.filter(isConfig);
+  const isManual = configs.some(({ contents }) =>
+    contents.nodeModulesDir === "manual"
+  );
+  return !configs.some(forbids) &&
+    (isManual || configs.length < sources.length);
 }
 
 /**

@@ -50,7 +50,6 @@ export async function makeDenoDir(
   }
 }
 
-/** Remove what a module has stored; an error is logged. */
 export async function removeDenoDir(path: string): Promise<void> {
   try {
     await removeDirectory(path);

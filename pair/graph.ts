@@ -86,7 +86,6 @@ async function askDeno(url: URL, options: GraphOptions): Promise<Graph> {
   const { modules = [] } = JSON.parse(await info(url, options));
   let isWhole = modules.length > 0;
   for (const { specifier, local = pathOf(specifier), error } of modules) {
-    // A file that is missing today can be there at the next start.
     if (error !== undefined && /^file:/.test(specifier)) isWhole = false;
     if (typeof local !== "string") continue;
     files.add(local);
@@ -144,9 +143,14 @@ function isCodeIn(directory: string, path: string): boolean {
   const rest = path.slice(directory.length);
   if (!CODE.test(path) && !DATA.test(rest)) return false;
   try {
-    // No link, not even one that leads nowhere today.
-    return Deno.lstatSync(path).isFile &&
-      Deno.realPathSync(path) === `${Deno.realPathSync(directory)}${rest}`;
+    // Links are not followed, not even those that lead nowhere today.
+    const real = `${Deno.realPathSync(directory)}${dirname(rest)}`;
+    if (Deno.realPathSync(dirname(path)) !== resolve(real)) return false;
+  } catch {
+    return false;
+  }
+  try {
+    return Deno.lstatSync(path).isFile;
   } catch (error) {
     return isAbsence(error);
   }

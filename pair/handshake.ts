@@ -198,6 +198,7 @@ export class HandshakeServer<Conn extends Handshaking = Deno.Conn>
         // A second connection with the token is a stranger, too.
         if (this.#conn) throw new Error("the child is connected");
         if (this.#end(conn)) this.#admitted.resolve(this.#conn = conn);
+        this.#reason.resolve(undefined);
       } else if (equalTokens(digits, encoder.encode(this.#marker))) {
         this.#drop(conn);
       } else if (

@@ -69,7 +69,7 @@ export async function planModule<S extends AnySerialization>(
     : await planSandbox(url, grants, { ...options, signal }).catch((error) => {
       if (!timer.aborted || options.signal?.aborted) throw error;
       throw new ConnectError(
-        `Cannot start module: its files were not found in ${connectTimeout} ms`,
+        `Cannot start module ${url}: its files were not found in ${connectTimeout} ms`,
       );
     });
   return {
@@ -226,7 +226,7 @@ async function planSandbox(
     cache,
     directory: options.directory,
     links: cached,
-    reach: wall !== undefined || reach.includes("/") ? [] : reach,
+    reach: reach.includes("/") ? [] : reach,
     isForeign,
   });
   try {

@@ -4,7 +4,13 @@ import { constants } from "node:os";
 import { dirname } from "node:path";
 import { fileURLToPath } from "node:url";
 import { NOWHERE } from "./deno_dir.ts";
-import { type Address, environment, isHeld, messageOf } from "./environment.ts";
+import {
+  type Address,
+  CONNECTION_VARIABLES,
+  environment,
+  isHeld,
+  messageOf,
+} from "./environment.ts";
 import { outputOf } from "./output.ts";
 import { absolutePath, isAbsence, isInside } from "./paths.ts";
 import type { Grants } from "./permissions.ts";
@@ -282,6 +288,8 @@ export function visible(
     : VISIBLE;
   return Object.fromEntries(names.flatMap((name) => {
     const value = environment(name);
-    return value === undefined ? [] : [[name, value]];
+    // Those of the parent's own connection are not the module's.
+    const isTaken = CONNECTION_VARIABLES.some((own) => own === name);
+    return value === undefined || isTaken ? [] : [[name, value]];
   }));
 }

@@ -372,6 +372,16 @@ Deno.test("spawnModule() keeps a module out of all that only passes through node
   );
   await Deno.remove(`${project.directory}/project/package.json`);
   await project.write({ "project/deno.json": {} });
+  // A workspace that may count for Deno can forbid it.
+  await project.write({
+    "project/package.json": { name: "project" },
+    "deno.json": { workspace: ["./proj*"], nodeModulesDir: "none" },
+  });
+  assertEquals(
+    await project.deno("run", "-A", "project/main.ts"),
+    "-,-,-,-,-,-",
+  );
+  await Deno.remove(`${project.directory}/project/package.json`);
   // A workspace counts only for its members, as Deno does it.
   for (
     const [member, found] of [["other", "-,-"], [

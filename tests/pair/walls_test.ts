@@ -11,6 +11,7 @@ import { setVariable } from "./replace.ts";
 import {
   hasBubblewrap,
   hear,
+  refusal,
   sender,
   temporaryDirectory,
   walls,
@@ -95,6 +96,17 @@ inEachWall(
       const [message = ""] = await hear(await module(path), options);
       assertStringIncludes(message, "refused: ", path);
     }
+    // So can a link to a directory that is not there.
+    await Deno.symlink(".none", `${directory}/none`);
+    const missing = await writeModule(directory, {
+      "child.ts": sender(
+        `if (0 > 1) await import("./none/data.json", { with: { type: "json" } });`,
+        `await Deno.readTextFile(import.meta.dirname + "/none/data.json")`,
+      ),
+    });
+    const [none = ""] = await hear(missing, options);
+    assertStringIncludes(none, "refused: NotCapable");
+    await Deno.remove(`${directory}/none`);
     // A link that leads nowhere when the module is started can lead to a file later.
     await Deno.remove(`${directory}/link.ts`);
     await Deno.symlink(".later", `${directory}/link.ts`);
@@ -128,6 +140,22 @@ inEachWall(
     const permissions = { env: ["DENO_DIR"] };
     const [message = ""] = await hear(module, { permissions, ...options });
     assertStringIncludes(message, "refused: ");
+  },
+);
+
+inEachWall(
+  "spawnModule() refuses a module that could reach its cache or that of another",
+  async (options) => {
+    await using root = await temporaryDirectory();
+    const module = await writeModule(`${root.path}/module`, {
+      "child.ts": sender("", "8417"),
+    });
+    const permissions = { read: [root.path], write: [root.path] };
+    const start = { permissions, directory: root.path, ...options };
+    assert((await refusal(module, start)).includes("its cache would lie in"));
+    await using other = await temporaryDirectory();
+    const elsewhere = { ...start, directory: other.path };
+    assertEquals(await hear(module, elsewhere), ["8417"]);
   },
 );
 
